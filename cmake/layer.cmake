@@ -1,0 +1,81 @@
+# hr_layer(NAME LEVEL n [USES layer...] SOURCES file... [LIBS target...])
+#
+# Declares one layer of src/: a static library hr_NAME whose sources may include the headers of NAME
+# itself and of the layers in USES, and of no other layer. Three things enforce that:
+#   - a layer's headers are reached as "NAME/file.h" through an include folder that holds that one layer
+#     and is given only to targets that name it in USES (it is never passed on);
+#   - USES may name lower levels only, checked here when CMake runs;
+#   - link_NAME links the whole archive against exactly the declared layers; headers_NAME compiles every
+#     header of the layer alone.
+# Test files (*_test.cc) stand beside the code; hr_layer_tests(NAME ...) builds them.
+
+function(hr_layer name)
+  cmake_parse_arguments(arg "" "LEVEL" "USES;SOURCES;LIBS" ${ARGN})
+  set(dir ${CMAKE_CURRENT_SOURCE_DIR}/${name})
+  set(root ${PROJECT_BINARY_DIR}/layers/${name})
+  file(MAKE_DIRECTORY ${root})
+  file(CREATE_LINK ${dir} ${root}/${name} SYMBOLIC)
+
+  list(TRANSFORM arg_SOURCES PREPEND ${dir}/)
+  add_library(hr_${name} STATIC ${arg_SOURCES})
+  set_target_properties(hr_${name} PROPERTIES HR_LEVEL ${arg_LEVEL} HR_INCLUDE ${root} HR_USES "${arg_USES}")
+  hr_use(hr_${name} ${name} ${arg_USES})
+  foreach(used IN LISTS arg_USES)
+    get_target_property(level hr_${used} HR_LEVEL)
+    if(NOT level LESS arg_LEVEL)
+      message(FATAL_ERROR "layer ${name} (level ${arg_LEVEL}) may not use ${used} (level ${level}): "
+        "a layer uses lower levels only")
+    endif()
+    target_link_libraries(hr_${name} PUBLIC hr_${used})
+  endforeach()
+  target_link_libraries(hr_${name} PUBLIC ${arg_LIBS})
+
+  # Every header alone.
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${dir} ${dir}/*.h)
+  set(stubs)
+  foreach(header IN LISTS headers)
+    string(REPLACE "/" "_" flat ${header})
+    set(stub ${PROJECT_BINARY_DIR}/headers/${name}/${flat}.cc)
+    file(CONFIGURE OUTPUT ${stub} CONTENT "#include \"${name}/${header}\"\n")
+    list(APPEND stubs ${stub})
+  endforeach()
+  if(stubs AND HEADRACE_TESTS)
+    add_library(headers_${name} OBJECT ${stubs})
+    hr_use(headers_${name} ${name} ${arg_USES})
+    target_link_libraries(headers_${name} PRIVATE ${arg_LIBS})
+  endif()
+
+  # The whole archive against the declared layers only.
+  if(HEADRACE_TESTS)
+    set(main ${PROJECT_BINARY_DIR}/headers/link_main.cc)
+    file(CONFIGURE OUTPUT ${main} CONTENT "int main() { return 0; }\n")
+    add_executable(link_${name} ${main})
+    target_link_libraries(link_${name} PRIVATE "$<LINK_LIBRARY:WHOLE_ARCHIVE,hr_${name}>")
+    add_test(NAME layer.${name} COMMAND link_${name})
+  endif()
+endfunction()
+
+# hr_use(TARGET layer...): lets TARGET include these layers' headers.
+function(hr_use target)
+  foreach(used IN LISTS ARGN)
+    get_target_property(include hr_${used} HR_INCLUDE)
+    target_include_directories(${target} PRIVATE ${include})
+  endforeach()
+endfunction()
+
+# hr_layer_tests(NAME [USES layer...] SOURCES file_test.cc... [LIBS ...]): unit tests of one layer.
+function(hr_layer_tests name)
+  if(NOT HEADRACE_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "" "USES;SOURCES;LIBS" ${ARGN})
+  list(TRANSFORM arg_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/${name}/)
+  add_executable(test_${name} ${arg_SOURCES})
+  get_target_property(uses hr_${name} HR_USES)
+  hr_use(test_${name} ${name} ${uses} ${arg_USES})
+  target_link_libraries(test_${name} PRIVATE hr_${name} ${arg_LIBS} GTest::gmock GTest::gtest_main)
+  foreach(used IN LISTS arg_USES)
+    target_link_libraries(test_${name} PRIVATE hr_${used})
+  endforeach()
+  add_test(NAME unit.${name} COMMAND test_${name})
+endfunction()

@@ -1,0 +1,59 @@
+// The object index: ordered keys in a few tables, changed by whole batches. It has no log of its own: each
+// batch carries the lsn it brings the index to, and after a crash the log is replayed from applied().
+// RocksDB in the product, a map in simulation; one conformance suite runs against both.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "os/disk.h"
+#include "storage/log/log.h"
+
+namespace hr::storage {
+
+// kBuckets: bucket name -> bucket. kObjects: bucket id (8 bytes, big-endian) + key -> object.
+// kBodies: the same key -> body of at most 16 KiB, apart from kObjects so that listing does not read it.
+enum class Table : std::uint8_t { kBuckets, kObjects, kBodies };
+inline constexpr std::size_t kTables = 3;
+
+struct IndexChange {
+  Table table = Table::kObjects;
+  Bytes key;
+  std::optional<Bytes> value;  // none: erase
+};
+
+// Ascending key order, over one consistent moment. Not thread-safe; must not outlive its index.
+class Cursor {
+ public:
+  virtual ~Cursor() = default;
+  virtual Status seek(ByteView key) = 0;  // to the first key >= `key`
+  virtual Status next() = 0;
+  virtual bool valid() const = 0;  // false: past the end
+  virtual ByteView key() const = 0;
+  virtual ByteView value() const = 0;
+};
+
+// Reads are thread-safe; apply() and flush() come from one thread.
+class Index {
+ public:
+  virtual ~Index() = default;
+  virtual Result<std::optional<Bytes>> get(Table table, ByteView key) const = 0;
+  virtual std::unique_ptr<Cursor> cursor(Table table) const = 0;
+  // All changes and the new position at once. Visible to reads when it returns; durable only after flush().
+  virtual Status apply(const std::vector<IndexChange>& changes, Lsn upto) = 0;
+  virtual Status flush() = 0;           // everything applied is durable
+  virtual Lsn applied() const = 0;      // the position of the newest batch
+  virtual Lsn durable() const = 0;      // the position a crash falls back to
+};
+
+// `path`: an absolute folder, created if missing.
+Result<std::unique_ptr<Index>> open_rocksdb_index(const std::string& path);
+std::unique_ptr<Index> make_memory_index();
+
+}  // namespace hr::storage

@@ -1,0 +1,128 @@
+// The log: the one place where the store's acknowledgements become durable. A sequence of segments in
+// "log/", each a run of checksummed batches; a batch is written at once and holds whole groups of records.
+// Format and recovery rules: docs/formats/log.md.
+//
+// Two threads meet here. The sequencing thread append()s groups; the log thread write()s and sync()s what
+// has gathered (in simulation one thread does both). Everything appended during a sync is the next batch.
+// After a failed write or sync the log is dead: append() and every later step answer that error, and the
+// process is to end (DESIGN: after a failed fsync the page cache lies).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "os/disk.h"
+#include "os/entropy.h"
+
+namespace hr::storage {
+
+// The number of a group, from 1, without gaps. 0 is "before everything".
+using Lsn = std::uint64_t;
+
+// Where a record's payload stands, so that a large body need not stay in memory.
+struct Location {
+  std::uint32_t segment = 0;
+  std::uint32_t offset = 0;  // of the payload, in bytes from the segment's start
+  std::uint32_t bytes = 0;   // of the payload
+
+  bool operator==(const Location&) const = default;
+};
+
+// `kind` belongs to the layers above (queue 1-63, object 64-127; 0 and 128-255 are the log's own).
+struct Record {
+  std::uint8_t kind = 0;
+  Bytes payload;
+
+  bool operator==(const Record&) const = default;
+};
+
+// What a group may use when the disk is full: `kShrink` groups (deletes, receives, moves that free space)
+// may use the two reserve segments; `kGrow` groups are refused with kNoSpace once only the reserve is left.
+enum class Space : std::uint8_t { kGrow, kShrink };
+
+// When the answers that depend on a group may leave.
+enum class Release : std::uint8_t { kWritten, kDurable };
+
+struct LogOptions {
+  std::uint32_t segment_bytes = 64U << 20;   // 64 KiB to 1 GiB, a multiple of 4096
+  std::uint32_t batch_bytes_max = 4U << 20;  // a group larger than this, or than a segment holds, is kLimit
+  std::uint32_t reserve_segments = 2;
+  // When full, append() answers kBusy: bytes appended and not yet written.
+  std::uint64_t pending_bytes_max = 64U << 20;
+};
+
+// One record met while recovering, in log order. `payload` is valid during the call only.
+struct RecoveredRecord {
+  Lsn lsn = 0;
+  std::uint8_t kind = 0;
+  ByteView payload;
+  Location at;
+};
+
+struct RecoveryReport {
+  Lsn last = 0;                  // of the last group kept
+  Time logged;                   // the latest time in any batch: the clock starts no earlier
+  std::uint64_t segments = 0;
+  std::uint64_t bytes_read = 0;
+  std::uint64_t torn_bytes = 0;  // cut from the end: unacknowledged by construction
+  std::uint32_t torn_segment = 0;
+};
+
+class SegmentedLog {
+ public:
+  virtual ~SegmentedLog() = default;
+
+  // --- the sequencing thread ---
+
+  struct Appended {
+    Lsn lsn = 0;
+    // Location of record i of the group. Readable by read() at once.
+    std::vector<Location> at;
+  };
+  // All records of the group, in order, become durable together or not at all.
+  // kNoSpace, kBusy, kLimit: nothing was appended. Any other error: the log is dead.
+  virtual Result<Appended> append(std::span<const Record> group, Space space, Release release, Time now) = 0;
+
+  // --- the log thread ---
+
+  // Blocks until something is appended, or `wake` was called, or `patience` is over. True: there is work.
+  virtual bool wait(Duration patience) = 0;
+  virtual void wake() = 0;  // any thread
+  // Writes one batch of what has been appended. Returns the last lsn written so far.
+  virtual Result<Lsn> write() = 0;
+  // True if something written wants to be durable before it is answered.
+  virtual bool wants_sync() const = 0;
+  // Returns the last lsn durable.
+  virtual Result<Lsn> sync() = 0;
+
+  // --- any thread ---
+
+  // The payload of a record: from memory while it is not written, else from the segment, its checksum
+  // verified (kCorrupt names segment and byte).
+  virtual Result<Bytes> read(const Location& at) const = 0;
+  virtual std::uint64_t epoch() const = 0;  // random, new at every open
+  // Drops whole segments that end before `lsn` (their records are needed by nobody). Log thread.
+  virtual Status drop_before(Lsn lsn) = 0;
+
+  struct Stats {
+    std::uint64_t segments = 0, bytes = 0, batches = 0, syncs = 0, groups = 0, pending_bytes = 0;
+    bool space_refused = false;  // only the reserve is left
+  };
+  virtual Stats stats() const = 0;
+};
+
+// Opens (or creates) the log below `disk`, hands every kept record to `replay` in order, cuts a torn tail,
+// and makes all of it durable before it returns. kCorrupt: damage below the durable mark, named by segment
+// and byte; nothing was changed. `replay` may stop recovery with an error.
+Result<std::unique_ptr<SegmentedLog>> open_log(os::Disk& disk, os::Entropy& entropy, const LogOptions& options,
+                                               const std::function<Status(const RecoveredRecord&)>& replay,
+                                               RecoveryReport& report);
+
+}  // namespace hr::storage
