@@ -1,23 +1,30 @@
-# hr_layer(NAME LEVEL n [USES layer...] SOURCES file... [LIBS target...])
+# hr_layer(NAME LEVEL n [USES layer...] [LIBS target...] [TEST_USES layer...])
 #
-# Declares one layer of src/: a static library hr_NAME whose sources may include the headers of NAME
-# itself and of the layers in USES, and of no other layer. Three things enforce that:
+# Declares the layer src/NAME: a static library hr_NAME of its *.cc files, which may include the headers of
+# NAME itself and of the layers in USES, and of no other layer. Three things enforce that:
 #   - a layer's headers are reached as "NAME/file.h" through an include folder that holds that one layer
 #     and is given only to targets that name it in USES (it is never passed on);
 #   - USES may name lower levels only, checked here when CMake runs;
 #   - link_NAME links the whole archive against exactly the declared layers; headers_NAME compiles every
 #     header of the layer alone.
-# Test files (*_test.cc) stand beside the code; hr_layer_tests(NAME ...) builds them.
+# Unit tests (*_test.cc) stand beside the code and become test_NAME, which may also use TEST_USES.
 
 function(hr_layer name)
-  cmake_parse_arguments(arg "" "LEVEL" "USES;SOURCES;LIBS" ${ARGN})
+  cmake_parse_arguments(arg "" "LEVEL" "USES;LIBS;TEST_USES" ${ARGN})
   set(dir ${CMAKE_CURRENT_SOURCE_DIR}/${name})
   set(root ${PROJECT_BINARY_DIR}/layers/${name})
   file(MAKE_DIRECTORY ${root})
   file(CREATE_LINK ${dir} ${root}/${name} SYMBOLIC)
 
-  list(TRANSFORM arg_SOURCES PREPEND ${dir}/)
-  add_library(hr_${name} STATIC ${arg_SOURCES})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  if(NOT sources)
+    set(sources ${PROJECT_BINARY_DIR}/headers/empty.cc)
+    file(CONFIGURE OUTPUT ${sources} CONTENT "")
+  endif()
+  add_library(hr_${name} STATIC ${sources})
   set_target_properties(hr_${name} PROPERTIES HR_LEVEL ${arg_LEVEL} HR_INCLUDE ${root} HR_USES "${arg_USES}")
   hr_use(hr_${name} ${name} ${arg_USES})
   foreach(used IN LISTS arg_USES)
@@ -53,6 +60,15 @@ function(hr_layer name)
     target_link_libraries(link_${name} PRIVATE "$<LINK_LIBRARY:WHOLE_ARCHIVE,hr_${name}>")
     add_test(NAME layer.${name} COMMAND link_${name})
   endif()
+
+  if(tests AND HEADRACE_TESTS)
+    add_executable(test_${name} ${tests})
+    hr_use(test_${name} ${name} ${arg_USES} ${arg_TEST_USES})
+    list(TRANSFORM arg_TEST_USES PREPEND hr_ OUTPUT_VARIABLE test_layers)
+    target_link_libraries(test_${name} PRIVATE hr_${name} ${test_layers} GTest::gmock GTest::gtest_main)
+    set_property(GLOBAL APPEND PROPERTY HR_TEST_TARGETS test_${name})
+    add_test(NAME unit.${name} COMMAND test_${name})
+  endif()
 endfunction()
 
 # hr_use(TARGET layer...): lets TARGET include these layers' headers.
@@ -61,21 +77,4 @@ function(hr_use target)
     get_target_property(include hr_${used} HR_INCLUDE)
     target_include_directories(${target} PRIVATE ${include})
   endforeach()
-endfunction()
-
-# hr_layer_tests(NAME [USES layer...] SOURCES file_test.cc... [LIBS ...]): unit tests of one layer.
-function(hr_layer_tests name)
-  if(NOT HEADRACE_TESTS)
-    return()
-  endif()
-  cmake_parse_arguments(arg "" "" "USES;SOURCES;LIBS" ${ARGN})
-  list(TRANSFORM arg_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/${name}/)
-  add_executable(test_${name} ${arg_SOURCES})
-  get_target_property(uses hr_${name} HR_USES)
-  hr_use(test_${name} ${name} ${uses} ${arg_USES})
-  target_link_libraries(test_${name} PRIVATE hr_${name} ${arg_LIBS} GTest::gmock GTest::gtest_main)
-  foreach(used IN LISTS arg_USES)
-    target_link_libraries(test_${name} PRIVATE hr_${used})
-  endforeach()
-  add_test(NAME unit.${name} COMMAND test_${name})
 endfunction()
