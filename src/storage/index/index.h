@@ -39,11 +39,14 @@ class Cursor {
   virtual ByteView value() const = 0;
 };
 
+// kMemory: answer kBusy rather than wait for the device (ask again with kAny, off the reactor).
+enum class Patience : std::uint8_t { kMemory, kAny };
+
 // Reads are thread-safe; apply() and flush() come from one thread.
 class Index {
  public:
   virtual ~Index() = default;
-  virtual Result<std::optional<Bytes>> get(Table table, ByteView key) const = 0;
+  virtual Result<std::optional<Bytes>> get(Table table, ByteView key, Patience patience) const = 0;
   virtual std::unique_ptr<Cursor> cursor(Table table) const = 0;
   // All changes and the new position at once. Visible to reads when it returns; durable only after flush().
   virtual Status apply(const std::vector<IndexChange>& changes, Lsn upto) = 0;

@@ -81,6 +81,11 @@ class SegmentedLog {
 
   // --- the sequencing thread ---
 
+  // Whether a group of at most `records` records and `payload_bytes` bytes would be taken now: kNoSpace,
+  // kBusy, kLimit as append() says. After it succeeded, the next append() within these bounds cannot be
+  // refused (it can still find the log dead), so that an engine may decide between the two calls.
+  virtual Status admit(std::size_t records, std::uint64_t payload_bytes, Space space) = 0;
+
   struct Appended {
     Lsn lsn = 0;
     // Location of record i of the group. Readable by read() at once.

@@ -1,0 +1,155 @@
+// The object engine: what may be written, and the records and events a write becomes. The index holds the
+// objects as of the last applied record; the engine holds the buckets, and the pending table: keys whose
+// newest record is not applied yet. Conditions are judged against the pending table, else against what the
+// caller read from the index, if the key has not moved since; if it has, the caller reads again.
+//
+// Pure as the queue engine is: no clock, thread or file inside; not thread-safe, the sequencing thread owns it.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "object/object.h"
+#include "storage/index/index.h"
+#include "storage/log/log.h"
+
+namespace hr::object {
+
+// Why a command was refused. Each is one error of S3.
+enum class Fault : std::uint8_t {
+  kNoSuchBucket,
+  kBucketExists,        // BucketAlreadyExists (another account's)
+  kBucketOwned,         // BucketAlreadyOwnedByYou
+  kBucketNotEmpty,
+  kTooManyBuckets,
+  kNoSuchKey,           // If-Match on a key that is not there
+  kPreconditionFailed,
+  kStale,               // the key (or bucket) moved since it was read: watch and read again
+  kSlowDown,            // the pending table is full
+};
+
+template <class T>
+using Outcome = std::expected<T, Fault>;
+
+// A message that belongs to a change: sent to the queue in the same record group.
+struct Event {
+  std::string queue_arn;
+  std::string body;  // the JSON document S3 sends
+};
+
+struct Effects {
+  std::vector<storage::Record> records;  // kinds 64 to 127
+  std::vector<Event> events;
+};
+
+struct Limits {
+  std::size_t buckets_max = 1'000;
+  std::size_t pending_max = 100'000;
+};
+
+class Engine;
+
+// While it lives, the engine notes whether the key (or anything in the bucket) changes. Take it before reading
+// the index, hand it to the command that relies on what was read. Must not outlive the engine.
+class Watch {
+ public:
+  Watch() = default;
+  Watch(Watch&& other) noexcept;
+  Watch& operator=(Watch&& other) noexcept;
+  ~Watch();
+  bool moved() const;
+
+ private:
+  friend class Engine;
+  struct Node;
+  std::shared_ptr<Node> node_;  // shared with the engine's table, which outlives no watch
+};
+
+struct PutObject {
+  std::string bucket;
+  std::string key;
+  Object object;       // sequencer is filled in by the engine
+  Bytes inline_body;   // when object.blob is not set
+  WriteCondition condition;
+  std::string event_name;        // "ObjectCreated:Put", "ObjectCreated:Copy", ...
+  std::string principal;         // for the event record: access key id
+  std::string source_ip;
+  std::string request_id;
+};
+
+struct DeleteObject {
+  std::string bucket;
+  std::string key;
+  std::optional<std::string> if_match;
+  std::string principal, source_ip, request_id;
+};
+
+struct WriteDone {
+  std::uint64_t sequencer = 0;
+  bool existed = false;  // the key was there before (deletes only)
+};
+
+class Engine {
+ public:
+  explicit Engine(Limits limits);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  const Bucket* bucket(std::string_view name) const;
+  std::vector<const Bucket*> buckets(std::string_view account) const;  // in name order
+
+  Watch watch_key(BucketId bucket, std::string_view key);
+  Watch watch_bucket(BucketId bucket);
+
+  Outcome<void> create_bucket(const std::string& name, const std::string& account, const std::string& region,
+                              Time now, Effects& out);
+  // `index_empty`: what the caller saw in the index after `watch` was taken.
+  Outcome<void> delete_bucket(const std::string& name, const Watch& watch, bool index_empty, Effects& out);
+  // Replaces the rules; each new rule's queue gets S3's test event.
+  Outcome<void> set_notifications(const std::string& name, std::vector<NotificationRule> rules,
+                                  const std::string& request_id, Time now, Effects& out);
+
+  // `known`: the object the caller read from the index after `watch` was taken (none: no such key). Needed
+  // only when the condition asks for it.
+  Outcome<WriteDone> put(PutObject request, const Watch& watch, const std::optional<Object>& known, Time now,
+                         Effects& out);
+  // Deleting a key that is not there changes nothing and is fine (no record, no event).
+  Outcome<WriteDone> remove(const DeleteObject& request, const Watch& watch, const std::optional<Object>& known,
+                            Time now, Effects& out);
+
+  // The records of one step were appended as `lsn` / have been applied up to `lsn`.
+  void appended(std::span<const storage::Record> records, storage::Lsn lsn);
+  void applied(storage::Lsn lsn);
+  std::size_t pending() const;
+
+  // Start: buckets as the index has them, then the log's records after the index's position.
+  Status load_bucket(ByteView index_value);
+  Status restore(const storage::RecoveredRecord& record);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// --- what a record does to the index (the applier and recovery use it) ---
+
+bool is_object_record(std::uint8_t kind);
+
+struct Application {
+  std::vector<storage::IndexChange> changes;
+  // Keys of kObjects this record overwrites or erases: if their old value names a blob, that blob is garbage
+  // once the change is applied.
+  std::vector<Bytes> replaced;
+};
+Result<Application> application_of(std::uint8_t kind, ByteView payload);
+
+}  // namespace hr::object

@@ -1,0 +1,146 @@
+// The queue engine: every rule of SQS about queues, messages, leases and waiting receivers, as a pure state
+// machine. A command decides at `now` and leaves its outcome in two places: the return value (what to answer)
+// and Effects (what to log first, and which waiting receivers it has answered). restore() takes the logged
+// records back in order and arrives at the same state; it decides nothing.
+//
+// No clock, thread, file, allocation of ids or unordered iteration inside. Not thread-safe: the sequencing
+// thread owns it. Message bodies stay in the log: the engine keeps where.
+// Source of the rules: Amazon SQS API Reference (2012-11-05) and Developer Guide.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "base/uuid.h"
+#include "queue/queue.h"
+#include "storage/log/log.h"
+
+namespace hr::queue {
+
+// Why a command was refused. Each is one error of SQS.
+enum class Fault : std::uint8_t {
+  kNoSuchQueue,       // QueueDoesNotExist
+  kNameExists,        // QueueNameExists: same name, different attributes
+  kTooManyQueues,     // our own limit
+  kOverLimit,         // OverLimit: in-flight quota of the queue
+  kReceiptInvalid,    // ReceiptHandleIsInvalid: of another queue, or never given out
+  kNotInflight,       // MessageNotInflight
+  kLeaseTooLong,      // visibility past 12 hours from the receive (InvalidParameterValue)
+  kUnsupported,       // known to SQS, not done here
+};
+
+// A message placed into a record of this step: where that record lands is told by place().
+struct Placement {
+  std::size_t record = 0;  // index into Effects::records
+  QueueId queue{};
+  Seq seq{};
+};
+
+// A waiting receive that is now answered: with messages, or with none when its time was up.
+struct Wakeup {
+  WaiterId waiter{};
+  std::vector<Delivery> deliveries;
+};
+
+struct Effects {
+  std::vector<storage::Record> records;  // one group: durable together or not at all
+  std::vector<Placement> placements;
+  std::vector<Wakeup> wakeups;
+};
+
+struct SendEntry {
+  Uuid id;                              // MessageId
+  std::string content;                  // encoded by queue/message.h: attributes, MD5s, sender, body
+  std::optional<Duration> delay;        // 0 to 900 s; none: the queue's
+};
+
+struct Sent {
+  Seq seq{};
+};
+
+struct ReceiveRequest {
+  int max_messages = 1;                // 1 to 10 (a local client may ask for up to 1,000)
+  std::optional<Duration> visibility;  // 0 to 12 h; none: the queue's
+  Time wait_until;                     // <= now: do not wait
+  WaiterId waiter{};                   // chosen by the caller, unique among those waiting
+};
+
+// Either deliveries (possibly none), or parked: a Wakeup with this waiter follows from a later step.
+struct Received {
+  bool parked = false;
+  std::vector<Delivery> deliveries;
+};
+
+struct Limits {
+  std::size_t queues_max = 10'000;
+  std::size_t inflight_max = 120'000;  // per queue (SQS quota)
+  std::size_t waiters_max = 20'000;    // all queues together; full: receives do not wait
+  std::size_t tick_messages_max = 1'000;
+};
+
+// kinds 1 to 63 of the log; their payloads: docs/formats/queue-records.md
+template <class T>
+using Outcome = std::expected<T, Fault>;
+
+class Engine {
+ public:
+  explicit Engine(Limits limits);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // --- questions ---
+  const Queue* find(std::string_view account, std::string_view name) const;
+  const Queue* find(QueueId id) const;
+  // Queues of the account whose names begin with `prefix` and come after `after`, in name order, at most `max`.
+  std::vector<const Queue*> list(std::string_view account, std::string_view prefix, std::string_view after,
+                                 std::size_t max) const;
+  Counts counts(QueueId id) const;  // visible, in flight, delayed: exact
+
+  // --- commands ---
+  // The same name with the same attributes answers the queue that is there.
+  Outcome<QueueId> create(const CreateQueue& request, Time now, Effects& out);
+  Outcome<void> set_attributes(QueueId id, const AttributeChange& change, Time now, Effects& out);
+  Outcome<void> remove(QueueId id, Time now, Effects& out);  // its waiters are answered with nothing
+  Outcome<void> purge(QueueId id, Time now, Effects& out);   // messages sent before now are gone
+  Outcome<std::vector<Sent>> send(QueueId id, std::span<const SendEntry> entries, Time now, Effects& out);
+  Outcome<Received> receive(QueueId id, const ReceiveRequest& request, Time now, Effects& out);
+  // Deleting what is gone is fine; a receipt of an older receive is kReceiptInvalid. One outcome per receipt.
+  Outcome<std::vector<Outcome<void>>> erase(QueueId id, std::span<const Receipt> receipts, Time now, Effects& out);
+  struct Visibility {
+    Receipt receipt;
+    Duration timeout{};  // 0 to 12 h, from now
+  };
+  Outcome<std::vector<Outcome<void>>> change_visibility(QueueId id, std::span<const Visibility> changes, Time now,
+                                                        Effects& out);
+  void cancel(WaiterId waiter);  // its client has gone; nothing was leased to it
+
+  // --- time ---
+  // Delays and leases that ended by `now`, waits that are over, messages past retention; bounded by
+  // Limits::tick_messages_max (then next_deadline() <= now: call again).
+  void tick(Time now, Effects& out);
+  Time next_deadline() const;  // Time::max() when nothing is due ever
+
+  // --- log ---
+  void place(std::span<const Placement> placements, std::span<const storage::Location> at);
+  // A record of a kind that is ours, in log order. kCorrupt when it cannot be one of ours.
+  Status restore(const storage::RecoveredRecord& record);
+
+  // A recount of everything by the slow way; an error names the first counter that differs. For tests and
+  // `headrace store check`.
+  Status audit() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace hr::queue

@@ -1,0 +1,79 @@
+// The values of the queue engine: ids, attributes, receipts, deliveries. Plain data.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/time.h"
+#include "base/uuid.h"
+#include "storage/log/log.h"
+
+namespace hr::queue {
+
+enum class QueueId : std::uint64_t {};   // never reused
+enum class Seq : std::uint64_t {};       // of a message in its queue: from 1, in order of sending
+enum class WaiterId : std::uint64_t {};
+
+// Seconds in SQS's API, milliseconds here. Ranges: CreateQueue in the API Reference.
+struct Attributes {
+  Duration delay = 0s;                    // DelaySeconds, 0 to 900
+  Duration visibility_timeout = 30s;      // VisibilityTimeout, 0 to 43,200
+  Duration retention = std::chrono::hours(96);  // MessageRetentionPeriod, 60 to 1,209,600
+  Duration receive_wait = 0s;             // ReceiveMessageWaitTimeSeconds, 0 to 20
+  std::uint32_t maximum_message_size = 1U << 20;  // 1,024 to 1,048,576 bytes
+  // Attributes that change nothing in the engine and are reported as they were set (Policy, KmsMasterKeyId,
+  // ...), by SQS's names.
+  std::map<std::string, std::string> stored;
+
+  bool operator==(const Attributes&) const = default;
+};
+
+struct AttributeChange {
+  std::optional<Duration> delay, visibility_timeout, retention, receive_wait;
+  std::optional<std::uint32_t> maximum_message_size;
+  std::map<std::string, std::string> stored;  // an empty value removes the attribute
+};
+
+struct CreateQueue {
+  std::string account;  // 12 digits
+  std::string name;     // 1 to 80 of [A-Za-z0-9_-]
+  AttributeChange attributes;
+  std::map<std::string, std::string> tags;
+};
+
+struct Queue {
+  QueueId id{};
+  std::string account;
+  std::string name;
+  Attributes attributes;
+  std::map<std::string, std::string> tags;
+  Time created;
+  Time modified;
+};
+
+struct Counts {
+  std::uint64_t visible = 0, in_flight = 0, delayed = 0;
+  bool operator==(const Counts&) const = default;
+};
+
+// What a receipt handle says, once its authenticity is checked (sqs/receipt.h).
+struct Receipt {
+  QueueId queue{};
+  Seq seq{};
+  std::uint32_t receive = 0;  // which receive of the message gave it out, from 1
+
+  bool operator==(const Receipt&) const = default;
+};
+
+struct Delivery {
+  Receipt receipt;
+  Uuid id;
+  Time sent;
+  Time first_received;
+  std::uint32_t receive_count = 0;
+  storage::Location content;  // of the record that carries it; decoded by queue/message.h
+};
+
+}  // namespace hr::queue
