@@ -19,7 +19,7 @@
 #include "base/time.h"
 #include "object/object.h"
 #include "storage/index/index.h"
-#include "storage/log/log.h"
+#include "storage/log/record.h"
 
 namespace hr::object {
 

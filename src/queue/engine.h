@@ -21,7 +21,7 @@
 #include "base/time.h"
 #include "base/uuid.h"
 #include "queue/queue.h"
-#include "storage/log/log.h"
+#include "storage/log/record.h"
 
 namespace hr::queue {
 

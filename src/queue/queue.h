@@ -8,7 +8,7 @@
 
 #include "base/time.h"
 #include "base/uuid.h"
-#include "storage/log/log.h"
+#include "storage/log/record.h"
 
 namespace hr::queue {
 

@@ -12,8 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "os/disk.h"
-#include "storage/log/log.h"
+#include "storage/log/record.h"
 
 namespace hr::storage {
 
