@@ -1,0 +1,133 @@
+// The commit path: what ties the log, the queue engine and the object engine into one store (DESIGN 5).
+//
+//   sequence   a command decides against the engines and leaves one group of records, which is appended
+//   written    the log thread has handed the group to the operating system
+//   durable    ... and fdatasync returned
+//   applied    the group's object records are in the index
+//
+// Each answer leaves at its release point and not before: a `done` callback is called exactly once, on the
+// sequencing thread, with success at that point or with the error that refused the command (then nothing
+// changed). Commands that change nothing still wait for what they saw: a second delete of a message is not
+// answered before the first one is durable.
+//
+// Store is the single-threaded core: the sequencing thread owns it; nothing here blocks, sleeps or reads a
+// clock but through os::Clock. The threads around it: commit/threads.h. Simulation drives it directly.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "object/applier.h"
+#include "object/engine.h"
+#include "os/clock.h"
+#include "queue/engine.h"
+#include "storage/log/log.h"
+
+namespace hr::commit {
+
+using Done = std::move_only_function<void(Status)>;
+
+// What a command may append at most, so that the log can refuse before an engine has decided.
+struct Cost {
+  std::size_t records = 1;
+  std::uint64_t bytes = 0;
+  storage::Space space = storage::Space::kGrow;
+};
+
+// A receive that may wait. Empty deliveries: the wait is over (or the queue was deleted).
+using ReceiveDone = std::move_only_function<void(Result<queue::Outcome<std::vector<queue::Delivery>>>)>;
+
+struct StoreStats {
+  std::uint64_t commands = 0, refused = 0, groups = 0, waiting_answers = 0, waiters = 0, events_undeliverable = 0;
+};
+
+class Store {
+ public:
+  struct Parts {
+    storage::SegmentedLog& log;
+    queue::Engine& queues;
+    object::Engine& objects;
+    const os::Clock& clock;
+    hr::Log diary;
+  };
+  explicit Store(Parts parts);
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // Questions may be put to the engines at any time.
+  const queue::Engine& queues() const { return parts_.queues; }
+  object::Engine& objects() { return parts_.objects; }
+  Result<Bytes> read(const storage::Location& at) const { return parts_.log.read(at); }
+  Time now() const { return parts_.clock.now(); }
+
+  // --- queues. `decide(engine, now, effects)` runs before this returns, unless the log refuses. ---
+  using DecideQueues = std::function<void(queue::Engine&, Time, queue::Effects&)>;
+  void change_queues(const Cost& cost, storage::Release release, const DecideQueues& decide, Done done);
+
+  // Waits as the request says (its `waiter` is filled in here). Returns 0 when it was answered or will be
+  // without waiting, else a handle for cancel().
+  queue::WaiterId receive(queue::QueueId queue, queue::ReceiveRequest request, ReceiveDone done);
+  void cancel(queue::WaiterId waiter);  // its client has gone; done is dropped without a call
+
+  // --- objects: answered when applied, so that a read that follows sees it. Events go to their queues in
+  // the same group. ---
+  using DecideObjects = std::function<void(object::Engine&, Time, object::Effects&)>;
+  void change_objects(const Cost& cost, const DecideObjects& decide, Done done);
+
+  // --- time ---
+  // Delays, leases and waits that are due. Call at next_deadline(), or sooner.
+  void tick();
+  Time next_deadline() const { return parts_.queues.next_deadline(); }
+
+  // --- the release points, reported by the log thread and the applier in order ---
+  void on_written(storage::Lsn upto);
+  void on_durable(storage::Lsn upto);
+  void on_applied(storage::Lsn upto);
+  // The log is dead: every answer that waits, and every later command, fails with this.
+  void on_failed(const Error& error);
+
+  // Durable object groups the applier has not been given yet, in log order.
+  std::vector<object::AppliedRecord> take_applicable();
+
+  StoreStats stats() const;
+
+  // Finds the queue an ARN names (arn:aws:sqs:REGION:ACCOUNT:NAME). Events for queues that are gone are
+  // counted and dropped, as S3 does.
+  const queue::Queue* queue_of_arn(std::string_view arn) const;
+
+ private:
+  enum class Point : std::uint8_t { kWritten, kDurable, kApplied };
+  struct Answer {
+    storage::Lsn lsn = 0;
+    Done done;
+  };
+
+  void answer_at(Point point, storage::Lsn lsn, Done done);
+  void release(Point point, storage::Lsn upto);
+  Status admit(const Cost& cost);
+  Result<storage::Lsn> append(std::vector<storage::Record>& queue_records,
+                              const std::vector<queue::Placement>& placements,
+                              const std::vector<storage::Record>& object_records, storage::Space space,
+                              storage::Release release, Time now);
+  void wake(std::vector<queue::Wakeup> wakeups, storage::Lsn lsn);
+  void send_events(const std::vector<object::Event>& events, Time now, queue::Effects& out);
+
+  Parts parts_;
+  std::deque<Answer> waiting_[3];      // by Point, each in lsn order
+  storage::Lsn reached_[3] = {0, 0, 0};
+  storage::Lsn appended_ = 0;          // of the newest group
+  std::deque<object::AppliedRecord> applicable_;  // appended object records, in order
+  std::map<queue::WaiterId, ReceiveDone> receivers_;
+  std::uint64_t next_waiter_ = 1;
+  std::optional<Error> failed_;
+  StoreStats stats_;
+};
+
+}  // namespace hr::commit
