@@ -1,7 +1,8 @@
 #include "codec/digest.h"
 
 // libcrypto's plain contexts, deprecated in OpenSSL 3 in favour of EVP, are used on purpose: they need no
-// allocation and no lookup, run the same assembly, and halve the cost of hashing a 300-byte message.
+// allocation and no lookup and run the same assembly. SHA-256 of 300 bytes: 0.24 us here, 0.35 us with EVP
+// and everything reused, 0.97 us with EVP_Digest (measured, OpenSSL 3.0).
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "codec/base64.h"
 
