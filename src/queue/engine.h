@@ -3,19 +3,17 @@
 // and Effects (what to log first, and which waiting receivers it has answered). restore() takes the logged
 // records back in order and arrives at the same state; it decides nothing.
 //
+// A step of the caller, nothing of the engine in between: log.admit(bound) -> command -> log.append(records)
+// -> place() -> answers. `now` that runs backwards counts as the latest one seen. A refused command leaves
+// Effects as they were.
+//
+// Messages are received in the order in which they became visible: a returned one goes behind those that
+// wait. That order, like all state, follows from the records and the time alone, however often tick() ran.
+//
 // No clock, thread, file, allocation of ids or unordered iteration inside. Not thread-safe: the sequencing
 // thread owns it. Message bodies stay in the log: the engine keeps where.
 // Source of the rules: Amazon SQS API Reference (2012-11-05) and Developer Guide.
 #pragma once
-
-#include <cstdint>
-#include <expected>
-#include <memory>
-#include <optional>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -23,18 +21,29 @@
 #include "queue/queue.h"
 #include "storage/log/record.h"
 
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
 namespace hr::queue {
 
 // Why a command was refused. Each is one error of SQS.
 enum class Fault : std::uint8_t {
-  kNoSuchQueue,       // QueueDoesNotExist
-  kNameExists,        // QueueNameExists: same name, different attributes
-  kTooManyQueues,     // our own limit
-  kOverLimit,         // OverLimit: in-flight quota of the queue
-  kReceiptInvalid,    // ReceiptHandleIsInvalid: of another queue, or never given out
-  kNotInflight,       // MessageNotInflight
-  kLeaseTooLong,      // visibility past 12 hours from the receive (InvalidParameterValue)
-  kUnsupported,       // known to SQS, not done here
+  kNoSuchQueue,     // QueueDoesNotExist
+  kNameExists,      // QueueNameExists: same name, different attributes
+  kTooManyQueues,   // our own limit
+  kOverLimit,       // OverLimit: in-flight quota of the queue
+  kReceiptInvalid,  // ReceiptHandleIsInvalid: of another queue, or never given out
+  kNotInflight,     // MessageNotInflight
+  kLeaseTooLong,    // visibility past 12 hours from the receive (InvalidParameterValue)
+  kUnsupported,     // known to SQS, not done here
+  kInvalid,         // a value out of its range: the front end refuses it first, with better words
 };
 
 // A message placed into a record of this step: where that record lands is told by place().
@@ -57,9 +66,9 @@ struct Effects {
 };
 
 struct SendEntry {
-  Uuid id;                              // MessageId
-  std::string content;                  // encoded by queue/message.h: attributes, MD5s, sender, body
-  std::optional<Duration> delay;        // 0 to 900 s; none: the queue's
+  Uuid id;                          // MessageId
+  std::string content;              // encoded by queue/message.h: attributes, MD5s, sender, body
+  std::optional<Duration> delay{};  // 0 to 900 s; none: the queue's
 };
 
 struct Sent {
@@ -67,10 +76,10 @@ struct Sent {
 };
 
 struct ReceiveRequest {
-  int max_messages = 1;                // 1 to 10 (a local client may ask for up to 1,000)
-  std::optional<Duration> visibility;  // 0 to 12 h; none: the queue's
-  Time wait_until;                     // <= now: do not wait
-  WaiterId waiter{};                   // chosen by the caller, unique among those waiting
+  int max_messages = 1;                  // 1 to 10 (a local client may ask for up to 1,000)
+  std::optional<Duration> visibility{};  // 0 to 12 h; none: the queue's
+  Time wait_until{};                     // <= now: do not wait
+  WaiterId waiter{};                     // chosen by the caller, unique among those waiting
 };
 
 // Either deliveries (possibly none), or parked: a Wakeup with this waiter follows from a later step.
@@ -79,14 +88,22 @@ struct Received {
   std::vector<Delivery> deliveries;
 };
 
-struct Limits {
+struct Limits {  // each at least 1
   std::size_t queues_max = 10'000;
   std::size_t inflight_max = 120'000;  // per queue (SQS quota)
   std::size_t waiters_max = 20'000;    // all queues together; full: receives do not wait
+  // What one step may do besides what it was asked: delays and leases that ended, messages past retention or
+  // moved to a dead-letter queue, deliveries to waiting receivers. The rest is due at once (next_deadline()).
   std::size_t tick_messages_max = 1'000;
 };
 
-// kinds 1 to 63 of the log; their payloads: docs/formats/queue-records.md
+// At most this much is appended to Effects::records by one command or tick: for the log's admit().
+struct Bound {
+  std::size_t records = 0;
+  std::uint64_t bytes = 0;
+};
+
+// Records are of kinds 1 to 63 of the log; their payloads: docs/formats/queue-records.md
 template <class T>
 using Outcome = std::expected<T, Fault>;
 
@@ -100,27 +117,44 @@ class Engine {
   // --- questions ---
   const Queue* find(std::string_view account, std::string_view name) const;
   const Queue* find(QueueId id) const;
-  // Queues of the account whose names begin with `prefix` and come after `after`, in name order, at most `max`.
+  // Queues of the account whose names begin with `prefix` and come after `after`, in name order, at most
+  // `max`.
   std::vector<const Queue*> list(std::string_view account, std::string_view prefix, std::string_view after,
                                  std::size_t max) const;
-  Counts counts(QueueId id) const;  // visible, in flight, delayed: exact
+  // Exact as of the latest tick() that left nothing due; of no queue: zeros.
+  Counts counts(QueueId id) const;
+  // Where the message's Sent record stands; none if the message is gone or not placed yet.
+  std::optional<storage::Location> location(QueueId id, Seq seq) const;
+  const Limits& limits() const;
+
+  // --- how much a step may log ---
+  Bound bound(const CreateQueue& request) const;
+  Bound bound(QueueId id, const AttributeChange& change) const;
+  Bound bound(std::span<const SendEntry> entries) const;
+  // Of every other command, with the number of receipts or of max_messages; of tick(), with 0.
+  Bound bound(std::size_t items) const;
 
   // --- commands ---
-  // The same name with the same attributes answers the queue that is there.
+  // The same name answers the queue that is there, if the attributes asked for are those it has.
   Outcome<QueueId> create(const CreateQueue& request, Time now, Effects& out);
   Outcome<void> set_attributes(QueueId id, const AttributeChange& change, Time now, Effects& out);
   Outcome<void> remove(QueueId id, Time now, Effects& out);  // its waiters are answered with nothing
   Outcome<void> purge(QueueId id, Time now, Effects& out);   // messages sent before now are gone
   Outcome<std::vector<Sent>> send(QueueId id, std::span<const SendEntry> entries, Time now, Effects& out);
+  // At the in-flight limit: kOverLimit, or parked where it may wait. With all waiting places taken it does
+  // not wait.
   Outcome<Received> receive(QueueId id, const ReceiveRequest& request, Time now, Effects& out);
-  // Deleting what is gone is fine; a receipt of an older receive is kReceiptInvalid. One outcome per receipt.
-  Outcome<std::vector<Outcome<void>>> erase(QueueId id, std::span<const Receipt> receipts, Time now, Effects& out);
+  // Deleting what is gone is fine; a receipt of an older receive is kReceiptInvalid, also when its lease is
+  // over. One outcome per receipt.
+  Outcome<std::vector<Outcome<void>>> erase(QueueId id, std::span<const Receipt> receipts, Time now,
+                                            Effects& out);
   struct Visibility {
     Receipt receipt;
     Duration timeout{};  // 0 to 12 h, from now
   };
-  Outcome<std::vector<Outcome<void>>> change_visibility(QueueId id, std::span<const Visibility> changes, Time now,
-                                                        Effects& out);
+  // kNotInflight: gone, or visible again. kLeaseTooLong: ends later than 12 h after the receive.
+  Outcome<std::vector<Outcome<void>>> change_visibility(QueueId id, std::span<const Visibility> changes,
+                                                        Time now, Effects& out);
   void cancel(WaiterId waiter);  // its client has gone; nothing was leased to it
 
   // --- time ---
@@ -130,13 +164,20 @@ class Engine {
   Time next_deadline() const;  // Time::max() when nothing is due ever
 
   // --- log ---
+  // Tells where the records of a step landed (`at[i]`: records[i]), before the next step.
   void place(std::span<const Placement> placements, std::span<const storage::Location> at);
+  // The same, and completes Delivery::content of the wakeups of this step: what a send hands to a waiting
+  // receiver has no location before. (Received::deliveries are always complete.)
+  void place(Effects& step, std::span<const storage::Location> at);
   // A record of a kind that is ours, in log order. kCorrupt when it cannot be one of ours.
   Status restore(const storage::RecoveredRecord& record);
 
   // A recount of everything by the slow way; an error names the first counter that differs. For tests and
   // `headrace store check`.
   Status audit() const;
+  // One line for each queue, message and attribute, in a fixed order that depends on nothing but records: two
+  // engines with the same lines behave the same. Waiting receivers are not part of it.
+  void describe(const std::function<void(std::string_view line)>& line) const;
 
  private:
   struct State;

@@ -2,12 +2,12 @@
 // attributes, sender, MD5s, body. Encoded once by the sender's front end, decoded by the receiver's.
 #pragma once
 
+#include "base/bytes.h"
+#include "base/result.h"
+
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include "base/bytes.h"
-#include "base/result.h"
 
 namespace hr::queue {
 

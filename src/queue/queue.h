@@ -1,28 +1,36 @@
 // The values of the queue engine: ids, attributes, receipts, deliveries. Plain data.
 #pragma once
 
+#include "base/time.h"
+#include "base/uuid.h"
+#include "storage/log/record.h"
+
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 
-#include "base/time.h"
-#include "base/uuid.h"
-#include "storage/log/record.h"
-
 namespace hr::queue {
 
-enum class QueueId : std::uint64_t {};   // never reused
-enum class Seq : std::uint64_t {};       // of a message in its queue: from 1, in order of sending
+enum class QueueId : std::uint64_t {};  // never reused
+enum class Seq : std::uint64_t {};      // of a message in its queue: from 1, in order of sending
 enum class WaiterId : std::uint64_t {};
+
+// Where a message goes that would be received once more after `max_receive_count` receives in this queue.
+struct Redrive {
+  QueueId dead_letter{};
+  std::uint32_t max_receive_count = 0;  // 1 to 1,000
+  bool operator==(const Redrive&) const = default;
+};
 
 // Seconds in SQS's API, milliseconds here. Ranges: CreateQueue in the API Reference.
 struct Attributes {
-  Duration delay = 0s;                    // DelaySeconds, 0 to 900
-  Duration visibility_timeout = 30s;      // VisibilityTimeout, 0 to 43,200
-  Duration retention = std::chrono::hours(96);  // MessageRetentionPeriod, 60 to 1,209,600
-  Duration receive_wait = 0s;             // ReceiveMessageWaitTimeSeconds, 0 to 20
-  std::uint32_t maximum_message_size = 1U << 20;  // 1,024 to 1,048,576 bytes
+  Duration delay = 0s;                            // DelaySeconds, 0 to 900
+  Duration visibility_timeout = 30s;              // VisibilityTimeout, 0 to 43,200
+  Duration retention = std::chrono::hours(96);    // MessageRetentionPeriod, 60 to 1,209,600
+  Duration receive_wait = 0s;                     // ReceiveMessageWaitTimeSeconds, 0 to 20
+  std::uint32_t maximum_message_size = 1U << 20;  // 1,024 to 1,048,576 bytes; the front end refuses more
+  std::optional<Redrive> redrive;
   // Attributes that change nothing in the engine and are reported as they were set (Policy, KmsMasterKeyId,
   // ...), by SQS's names.
   std::map<std::string, std::string> stored;
@@ -33,6 +41,7 @@ struct Attributes {
 struct AttributeChange {
   std::optional<Duration> delay, visibility_timeout, retention, receive_wait;
   std::optional<std::uint32_t> maximum_message_size;
+  std::optional<Redrive> redrive;             // a max_receive_count of 0 removes it
   std::map<std::string, std::string> stored;  // an empty value removes the attribute
 };
 
@@ -73,7 +82,9 @@ struct Delivery {
   Time sent;
   Time first_received;
   std::uint32_t receive_count = 0;
-  storage::Location content;  // of the record that carries it; decoded by queue/message.h
+  // Of the record that carries it; decoded by queue/message.h. `bytes` is 0 while that record is in the same
+  // Effects, which Engine::place() mends.
+  storage::Location content;
 };
 
 }  // namespace hr::queue

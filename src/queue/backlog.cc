@@ -1,0 +1,179 @@
+#include "queue/backlog.h"
+
+#include "base/check.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace hr::queue {
+namespace {
+
+constexpr auto kLater = [](const auto& a, const auto& b) {
+  return a.sent != b.sent ? a.sent > b.sent : a.seq > b.seq;
+};
+
+}  // namespace
+
+std::uint64_t& Backlog::counter(Where where) {
+  HR_CHECK(where != Where::kNowhere);
+  if (where == Where::kLeased) return counts_.in_flight;
+  return where == Where::kDelayed ? counts_.delayed : counts_.visible;
+}
+
+void Backlog::link(Slot slot, Where where) {
+  Message& m = (*slab_)[slot];
+  m.where = where;
+  ++counter(where);
+  if (where == Where::kReady) {
+    m.prev = ready_last_;
+    m.next = kNoSlot;
+    (ready_last_ == kNoSlot ? ready_first_ : (*slab_)[ready_last_].next) = slot;
+    ready_last_ = slot;
+  } else {
+    (where == Where::kDue ? due_ : hidden_).push(Order{*slab_}, m.visible_at, slot);
+  }
+}
+
+void Backlog::unlink(Slot slot) {
+  Message& m = (*slab_)[slot];
+  --counter(m.where);
+  if (m.where == Where::kReady) {
+    (m.prev == kNoSlot ? ready_first_ : (*slab_)[m.prev].next) = m.next;
+    (m.next == kNoSlot ? ready_last_ : (*slab_)[m.next].prev) = m.prev;
+  } else {
+    (m.where == Where::kDue ? due_ : hidden_).remove(Order{*slab_}, m.prev);
+  }
+  m.where = Where::kNowhere;
+}
+
+void Backlog::add(Slot slot, Time now) {
+  Message& m = (*slab_)[slot];
+  m.seq = Seq{next_seq_++};
+  seqs_.add(m.seq, slot);
+  if (m.moved) {
+    if (moved_in_.size() > 2 * moved_ + 64) {
+      std::erase_if(moved_in_, [&](const MovedIn& in) { return seqs_.find(in.seq) == kNoSlot; });
+      std::make_heap(moved_in_.begin(), moved_in_.end(), kLater);
+    }
+    moved_in_.push_back({m.sent, m.seq});
+    std::push_heap(moved_in_.begin(), moved_in_.end(), kLater);
+    ++moved_;
+  }
+  link(slot, m.visible_at <= now ? Where::kReady : Where::kDelayed);
+}
+
+void Backlog::release(Slot slot) {
+  unlink(slot);
+  seqs_.erase((*slab_)[slot].seq);
+  if ((*slab_)[slot].moved) --moved_;
+}
+
+void Backlog::hide(Slot slot, Time visible_at, Time now) {
+  unlink(slot);
+  (*slab_)[slot].visible_at = visible_at;
+  link(slot, visible_at <= now ? Where::kReady : Where::kLeased);
+}
+
+Slot Backlog::peek(Time now) const {
+  Slot best = ready_first_;
+  const auto consider = [&](const DeadlineHeap<Slot>& heap) {
+    if (heap.empty() || heap.top().due > now) return;
+    const Slot slot = heap.top().item;
+    // At the same moment: what was hidden before what a command made visible; among the hidden, by seq.
+    const auto key = [&](Slot s) {
+      const Message& m = (*slab_)[s];
+      return std::tuple(m.visible_at, m.where == Where::kReady, m.seq);
+    };
+    if (best == kNoSlot || key(slot) < key(best)) best = slot;
+  };
+  consider(due_);
+  consider(hidden_);
+  return best;
+}
+
+void Backlog::settle(Time now, std::size_t& budget) {
+  while (budget > 0 && !hidden_.empty() && hidden_.top().due <= now) {
+    const Slot slot = hidden_.top().item;
+    unlink(slot);
+    link(slot, Where::kDue);
+    --budget;
+  }
+}
+
+Time Backlog::next_visible() const { return hidden_.empty() ? Time::max() : hidden_.top().due; }
+
+Slot Backlog::oldest_moved() {
+  while (!moved_in_.empty() && seqs_.find(moved_in_.front().seq) == kNoSlot) {
+    std::pop_heap(moved_in_.begin(), moved_in_.end(), kLater);
+    moved_in_.pop_back();
+  }
+  return moved_in_.empty() ? kNoSlot : seqs_.find(moved_in_.front().seq);
+}
+
+Slot Backlog::oldest() {
+  const Slot moved = oldest_moved();
+  if (seqs_.size() == moved_) return moved;
+  Slot own = seqs_.find(first_own_);
+  while (own == kNoSlot || (*slab_)[own].moved) {
+    first_own_ = *seqs_.at_or_after(Seq{static_cast<std::uint64_t>(first_own_) + 1});
+    own = seqs_.find(first_own_);
+  }
+  return moved == kNoSlot || (*slab_)[own].sent <= (*slab_)[moved].sent ? own : moved;
+}
+
+SeqMap Backlog::clear() {
+  ready_first_ = ready_last_ = kNoSlot;
+  hidden_.clear();
+  due_.clear();
+  counts_ = {};
+  std::vector<MovedIn>().swap(moved_in_);
+  moved_ = 0;
+  first_own_ = Seq{next_seq_};
+  return std::move(seqs_);
+}
+
+std::vector<Slot> Backlog::in_order() const {
+  std::vector<Slot> slots;
+  slots.reserve(seqs_.size());
+  for (Slot s = ready_first_; s != kNoSlot; s = (*slab_)[s].next) slots.push_back(s);
+  const auto sorted_from = static_cast<std::ptrdiff_t>(slots.size());
+  for (const auto* heap : {&due_, &hidden_}) {
+    for (const auto& entry : heap->entries()) slots.push_back(entry.item);
+  }
+  std::sort(slots.begin() + sorted_from, slots.end(), [&](Slot a, Slot b) {
+    const Message &x = (*slab_)[a], &y = (*slab_)[b];
+    return x.visible_at != y.visible_at ? x.visible_at < y.visible_at : x.seq < y.seq;
+  });
+  return slots;
+}
+
+const char* Backlog::audit() const {
+  Counts recount;
+  std::uint64_t moved = 0;
+  const std::vector<Slot> slots = in_order();
+  for (const Slot slot : slots) {
+    const Message& m = (*slab_)[slot];
+    if (seqs_.find(m.seq) != slot) return "a message is not found by its number";
+    if (static_cast<std::uint64_t>(m.seq) >= next_seq_) return "a message's number was not given out";
+    if (m.where == Where::kNowhere) return "a message stands nowhere";
+    ++(m.where == Where::kLeased    ? recount.in_flight
+       : m.where == Where::kDelayed ? recount.delayed
+                                    : recount.visible);
+    if (m.where == Where::kLeased && m.receive_count == 0) return "a lease without a receive";
+    if (m.moved) ++moved;
+  }
+  for (const auto* heap : {&due_, &hidden_}) {
+    for (std::size_t i = 0; i < heap->size(); ++i) {
+      const auto& entry = heap->entries()[i];
+      if ((*slab_)[entry.item].prev != i) return "a message does not know its place";
+      if ((*slab_)[entry.item].visible_at != entry.due) return "a message stands under another time";
+      if (i > 0 && heap->entries()[(i - 1) / 4].due > entry.due) return "deadlines out of order";
+    }
+  }
+  if (slots.size() != seqs_.size()) return "messages without a place";
+  if (!(recount == counts_)) return "visible, in flight, delayed";
+  if (moved != moved_) return "messages moved in";
+  return nullptr;
+}
+
+}  // namespace hr::queue

@@ -1,0 +1,84 @@
+// The messages of one queue and the order in which they are received: by the time since when they are
+// visible.
+//
+// A message is in exactly one place. The ready list holds what became visible by a command (sent without
+// delay, returned with visibility 0): appended to, so in order already. Delayed and leased messages are in
+// the `hidden` heap by the end of that; settle() takes those that are over into the `due` heap, a bounded
+// number at a time. peek() looks at the heads of all three, so its answer does not depend on how far settle()
+// is.
+#pragma once
+
+#include "queue/deadline_heap.h"
+#include "queue/queue.h"
+#include "queue/seq_map.h"
+#include "queue/slab.h"
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace hr::queue {
+
+class Backlog {
+ public:
+  explicit Backlog(Slab& slab) : slab_(&slab) {}
+  Backlog(const Backlog&) = delete;
+  Backlog& operator=(const Backlog&) = delete;
+
+  Slot find(Seq seq) const { return seqs_.find(seq); }
+  Seq next_seq() const { return Seq{next_seq_}; }
+  std::uint64_t size() const { return seqs_.size(); }
+  const Counts& counts() const { return counts_; }
+
+  // Takes in a slot that is in no queue, under next_seq().
+  void add(Slot slot, Time now);
+  // Out of the queue; the slot is the caller's.
+  void release(Slot slot);
+  // Puts the message where its new `visible_at` belongs. `leased`: as a receive, not as a delay.
+  void hide(Slot slot, Time visible_at, Time now);
+
+  Slot peek(Time now) const;  // the message to be received next, or kNoSlot
+  // Takes up to `budget` messages that became visible by `now` out of the hidden ones, and lowers it by
+  // those.
+  void settle(Time now, std::size_t& budget);
+  Time next_visible() const;  // of the hidden; Time::max() if there are none
+  Slot oldest();              // the message sent first, or kNoSlot
+
+  // Every message at once: the queue is empty, the slots are to be given back by the caller.
+  SeqMap clear();
+
+  // A recount; the name of what differs, or nullptr.
+  const char* audit() const;
+  // The ready list, then the others by (visible_at, seq).
+  std::vector<Slot> in_order() const;
+
+ private:
+  struct Order {
+    Slab& slab;
+    Seq rank(Slot slot) const { return slab[slot].seq; }
+    void set_position(Slot slot, std::uint32_t position) { slab[slot].prev = position; }
+  };
+  struct MovedIn {
+    Time sent;
+    Seq seq{};
+  };
+
+  void link(Slot slot, Where where);
+  void unlink(Slot slot);
+  std::uint64_t& counter(Where where);
+  Slot oldest_moved();
+
+  Slab* slab_;
+  SeqMap seqs_;
+  std::uint64_t next_seq_ = 1;
+  Counts counts_;
+  Slot ready_first_ = kNoSlot, ready_last_ = kNoSlot;
+  DeadlineHeap<Slot> hidden_, due_;
+  // Retention: what was sent here is in the order of seq, so the first one left is the oldest. What was moved
+  // here is in a heap that may still name messages that have gone.
+  Seq first_own_{1};
+  std::vector<MovedIn> moved_in_;
+  std::uint64_t moved_ = 0;  // of them still here
+};
+
+}  // namespace hr::queue

@@ -1,0 +1,378 @@
+#include "queue/engine.h"
+
+#include "base/check.h"
+#include "queue/state.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace hr::queue {
+namespace {
+
+bool valid_account(std::string_view account) {
+  return account.size() == 12 && std::ranges::all_of(account, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+bool valid_name(std::string_view name) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  };
+  return !name.empty() && name.size() <= 80 && std::ranges::all_of(name, allowed);
+}
+
+std::uint64_t text_bytes(const std::map<std::string, std::string>& map) {
+  std::uint64_t bytes = 10;
+  for (const auto& [key, value] : map) bytes += key.size() + value.size() + 10;
+  return bytes;
+}
+
+constexpr std::uint64_t kAttributesBytesMax = 64;  // besides the texts
+
+}  // namespace
+
+Attributes changed(Attributes a, const AttributeChange& change) {
+  const auto take = [](auto& field, const auto& value) {
+    if (value) field = *value;
+  };
+  take(a.delay, change.delay);
+  take(a.visibility_timeout, change.visibility_timeout);
+  take(a.retention, change.retention);
+  take(a.receive_wait, change.receive_wait);
+  take(a.maximum_message_size, change.maximum_message_size);
+  if (change.redrive) {
+    a.redrive = change.redrive->max_receive_count == 0 ? std::nullopt : change.redrive;
+  }
+  for (const auto& [name, value] : change.stored) {
+    if (value.empty()) {
+      a.stored.erase(name);
+    } else {
+      a.stored.insert_or_assign(name, value);
+    }
+  }
+  return a;
+}
+
+// --- state ---
+
+Time Engine::State::clock(Time at) { return now = std::clamp(at, now, kTimeMax); }
+
+QueueState* Engine::State::find(QueueId id) const {
+  const auto it = by_id.find(static_cast<std::uint64_t>(id));
+  return it == by_id.end() ? nullptr : it->second.get();
+}
+
+QueueState& Engine::State::add_queue(Queue queue) {
+  const auto id = static_cast<std::uint64_t>(queue.id);
+  next_queue = id + 1;
+  auto owned = std::make_unique<QueueState>(std::move(queue), slab);
+  QueueState& q = *owned;
+  by_id.emplace(id, std::move(owned));
+  by_name.emplace(std::pair<std::string_view, std::string_view>(q.queue.account, q.queue.name), &q);
+  return q;
+}
+
+void Engine::State::drop_queue(QueueState& q) {
+  HR_CHECK(q.first == nullptr);
+  empty(q);
+  by_name.erase(std::pair<std::string_view, std::string_view>(q.queue.account, q.queue.name));
+  by_id.erase(static_cast<std::uint64_t>(q.queue.id));
+}
+
+void Engine::State::empty(QueueState& q) {
+  buried.push_back({q.backlog.clear()});
+  bury(limits.tick_messages_max);
+  reschedule(q);
+}
+
+bool Engine::State::valid(const Attributes& attributes, QueueId own) const {
+  const auto& redrive = attributes.redrive;
+  return in_range(attributes) &&
+         (!redrive || (redrive->dead_letter != own && find(redrive->dead_letter) != nullptr));
+}
+
+// --- questions ---
+
+Engine::Engine(Limits limits) : state_(std::make_unique<State>(limits)) {
+  HR_CHECK(limits.queues_max > 0 && limits.inflight_max > 0 && limits.waiters_max > 0 &&
+           limits.tick_messages_max > 0);
+}
+Engine::~Engine() = default;
+
+const Limits& Engine::limits() const { return state_->limits; }
+
+const Queue* Engine::find(std::string_view account, std::string_view name) const {
+  const auto it = state_->by_name.find(std::pair(account, name));
+  return it == state_->by_name.end() ? nullptr : &it->second->queue;
+}
+
+const Queue* Engine::find(QueueId id) const {
+  const QueueState* q = state_->find(id);
+  return q == nullptr ? nullptr : &q->queue;
+}
+
+std::vector<const Queue*> Engine::list(std::string_view account, std::string_view prefix,
+                                       std::string_view after, std::size_t max) const {
+  std::vector<const Queue*> out;
+  auto it = after < prefix ? state_->by_name.lower_bound(std::pair(account, prefix))
+                           : state_->by_name.upper_bound(std::pair(account, after));
+  for (; it != state_->by_name.end() && out.size() < max; ++it) {
+    const Queue& queue = it->second->queue;
+    if (queue.account != account || !queue.name.starts_with(prefix)) break;
+    out.push_back(&queue);
+  }
+  return out;
+}
+
+Counts Engine::counts(QueueId id) const {
+  const QueueState* q = state_->find(id);
+  return q == nullptr ? Counts{} : q->backlog.counts();
+}
+
+std::optional<storage::Location> Engine::location(QueueId id, Seq seq) const {
+  const QueueState* q = state_->find(id);
+  const Slot slot = q == nullptr ? kNoSlot : q->backlog.find(seq);
+  if (slot == kNoSlot || state_->slab[slot].at.bytes == 0) return std::nullopt;
+  return state_->slab[slot].at;
+}
+
+// --- bounds ---
+
+Bound Engine::bound(const CreateQueue& request) const {
+  return {1, kRecordBytesMax + kAttributesBytesMax + request.account.size() + request.name.size() +
+                 text_bytes(request.attributes.stored) + text_bytes(request.tags)};
+}
+
+Bound Engine::bound(QueueId id, const AttributeChange& change) const {
+  const Queue* queue = find(id);
+  if (queue == nullptr) return {};
+  return {1, kRecordBytesMax + kAttributesBytesMax + text_bytes(change.stored) +
+                 text_bytes(queue->attributes.stored) + text_bytes(queue->tags)};
+}
+
+Bound Engine::bound(std::size_t items) const {
+  // Each unit of the step's budget is one entry and at most opens one record.
+  const std::size_t entries = items + limits().tick_messages_max;
+  const std::size_t records = entries + 4;
+  return {records, records * kRecordBytesMax + entries * kEntryBytesMax};
+}
+
+Bound Engine::bound(std::span<const SendEntry> entries) const {
+  Bound bound = this->bound(entries.size());
+  for (const SendEntry& entry : entries) bound.bytes += entry.content.size();
+  return bound;
+}
+
+// --- queues ---
+
+Outcome<QueueId> Engine::create(const CreateQueue& request, Time at, Effects& out) {
+  State& s = *state_;
+  if (request.name.ends_with(".fifo")) return std::unexpected(Fault::kUnsupported);
+  if (!valid_account(request.account) || !valid_name(request.name)) return std::unexpected(Fault::kInvalid);
+  if (const Queue* there = find(request.account, request.name)) {
+    if (changed(there->attributes, request.attributes) == there->attributes) return there->id;
+    return std::unexpected(Fault::kNameExists);
+  }
+  if (s.by_id.size() >= s.limits.queues_max) return std::unexpected(Fault::kTooManyQueues);
+  Step step = s.step(at, out);
+  Queue queue{.id = QueueId{s.next_queue},
+              .account = request.account,
+              .name = request.name,
+              .attributes = changed(Attributes{}, request.attributes),
+              .tags = request.tags,
+              .created = step.now,
+              .modified = step.now};
+  if (!s.valid(queue.attributes, queue.id)) return std::unexpected(Fault::kInvalid);
+  step.log(QueueCreated{queue});
+  return s.add_queue(std::move(queue)).queue.id;
+}
+
+Outcome<void> Engine::set_attributes(QueueId id, const AttributeChange& change, Time at, Effects& out) {
+  State& s = *state_;
+  QueueState* q = s.find(id);
+  if (q == nullptr) return std::unexpected(Fault::kNoSuchQueue);
+  Attributes attributes = changed(q->queue.attributes, change);
+  // A dead-letter queue that has gone since it was named is no reason to refuse another change.
+  if (change.redrive ? !s.valid(attributes, id) : !in_range(attributes))
+    return std::unexpected(Fault::kInvalid);
+  Step step = s.step(at, out);
+  q->queue.attributes = std::move(attributes);
+  q->queue.modified = step.now;
+  step.log(QueueChanged{id, step.now, q->queue.attributes, q->queue.tags});
+  s.reschedule(*q);
+  return {};
+}
+
+Outcome<void> Engine::remove(QueueId id, Time at, Effects& out) {
+  State& s = *state_;
+  QueueState* q = s.find(id);
+  if (q == nullptr) return std::unexpected(Fault::kNoSuchQueue);
+  Step step = s.step(at, out);
+  step.log(QueueRemoved{id, step.now});
+  while (q->first != nullptr) {
+    out.wakeups.push_back({q->first->id, {}});
+    s.unpark(*q->first);
+  }
+  s.drop_queue(*q);
+  return {};
+}
+
+Outcome<void> Engine::purge(QueueId id, Time at, Effects& out) {
+  State& s = *state_;
+  QueueState* q = s.find(id);
+  if (q == nullptr) return std::unexpected(Fault::kNoSuchQueue);
+  Step step = s.step(at, out);
+  step.log(QueuePurged{id, step.now});
+  s.empty(*q);
+  return {};
+}
+
+// --- messages ---
+
+Outcome<std::vector<Sent>> Engine::send(QueueId id, std::span<const SendEntry> entries, Time at,
+                                        Effects& out) {
+  State& s = *state_;
+  QueueState* q = s.find(id);
+  if (q == nullptr) return std::unexpected(Fault::kNoSuchQueue);
+  for (const SendEntry& entry : entries) {
+    if (entry.delay && (*entry.delay < 0s || *entry.delay > kDelayMax))
+      return std::unexpected(Fault::kInvalid);
+  }
+  Step step = s.step(at, out);
+  q->backlog.settle(step.now, step.budget);
+  std::vector<Sent> sent;
+  for (const SendEntry& entry : entries) {
+    const Duration delay = entry.delay.value_or(q->queue.attributes.delay);
+    const Slot slot = s.slab.take();
+    Message& m = s.slab[slot];
+    m.id = entry.id;
+    m.sent = step.now;
+    m.visible_at = step.now + delay;
+    q->backlog.add(slot, step.now);
+    out.placements.push_back({out.records.size(), id, m.seq});
+    step.log(MessageSent{id, m.seq, m.id, m.sent, delay, entry.content});
+    sent.push_back({m.seq});
+  }
+  step.touch(*q);
+  s.finish(step);
+  return sent;
+}
+
+void Engine::place(std::span<const Placement> placements, std::span<const storage::Location> at) {
+  for (const Placement& p : placements) {
+    QueueState* q = state_->find(p.queue);
+    const Slot slot = q == nullptr ? kNoSlot : q->backlog.find(p.seq);
+    HR_CHECK(p.record < at.size());
+    if (slot != kNoSlot) state_->slab[slot].at = at[p.record];
+  }
+}
+
+void Engine::place(Effects& step, std::span<const storage::Location> at) {
+  place(step.placements, at);
+  for (Wakeup& wakeup : step.wakeups) {
+    for (Delivery& d : wakeup.deliveries) {
+      if (d.content.bytes == 0) d.content = location(d.receipt.queue, d.receipt.seq).value_or(d.content);
+    }
+  }
+}
+
+namespace {
+
+// Whether `receipt` is that of the latest receive.
+bool is_latest(const Message& m, const Receipt& receipt) {
+  return receipt.receive != 0 && receipt.receive == m.receive_count;
+}
+
+}  // namespace
+
+Outcome<std::vector<Outcome<void>>> Engine::erase(QueueId id, std::span<const Receipt> receipts, Time at,
+                                                  Effects& out) {
+  State& s = *state_;
+  QueueState* q = s.find(id);
+  if (q == nullptr) return std::unexpected(Fault::kNoSuchQueue);
+  Step step = s.step(at, out);
+  q->backlog.settle(step.now, step.budget);
+  MessagesErased record{id, step.now, {}};
+  std::vector<Outcome<void>> outcomes;
+  for (const Receipt& receipt : receipts) {
+    const Slot slot = receipt.queue == id ? q->backlog.find(receipt.seq) : kNoSlot;
+    const bool given = receipt.queue == id && receipt.receive != 0 && receipt.seq < q->backlog.next_seq();
+    if (slot == kNoSlot ? !given : !is_latest(s.slab[slot], receipt)) {
+      outcomes.push_back(std::unexpected(Fault::kReceiptInvalid));
+      continue;
+    }
+    outcomes.emplace_back();
+    if (slot == kNoSlot) continue;
+    s.erase(*q, slot);
+    record.messages.push_back(receipt.seq);
+  }
+  if (!record.messages.empty()) step.log(std::move(record));
+  step.touch(*q);
+  s.finish(step);
+  return outcomes;
+}
+
+Outcome<std::vector<Outcome<void>>> Engine::change_visibility(QueueId id, std::span<const Visibility> changes,
+                                                              Time at, Effects& out) {
+  State& s = *state_;
+  QueueState* q = s.find(id);
+  if (q == nullptr) return std::unexpected(Fault::kNoSuchQueue);
+  Step step = s.step(at, out);
+  q->backlog.settle(step.now, step.budget);
+  VisibilityChanged record{id, step.now, {}};
+  const auto change = [&](const Visibility& v) -> Outcome<void> {
+    const Receipt& receipt = v.receipt;
+    if (receipt.queue != id || receipt.receive == 0 || receipt.seq >= q->backlog.next_seq()) {
+      return std::unexpected(Fault::kReceiptInvalid);
+    }
+    if (v.timeout < 0s || v.timeout > kLeaseMax) return std::unexpected(Fault::kInvalid);
+    const Slot slot = q->backlog.find(receipt.seq);
+    if (slot == kNoSlot) return std::unexpected(Fault::kNotInflight);
+    Message& m = s.slab[slot];
+    if (!is_latest(m, receipt)) return std::unexpected(Fault::kReceiptInvalid);
+    if (m.visible_at <= step.now || s.expired(*q, m)) return std::unexpected(Fault::kNotInflight);
+    const Time received = m.visible_at - Duration(m.lease_ms);
+    if (step.now + v.timeout > received + kLeaseMax) return std::unexpected(Fault::kLeaseTooLong);
+    m.lease_ms = static_cast<std::uint32_t>((step.now + v.timeout - received).count());
+    q->backlog.hide(slot, step.now + v.timeout, step.now);
+    record.messages.push_back({receipt.seq, v.timeout});
+    return {};
+  };
+  std::vector<Outcome<void>> outcomes;
+  for (const Visibility& v : changes) outcomes.push_back(change(v));
+  if (!record.messages.empty()) step.log(std::move(record));
+  step.touch(*q);
+  s.finish(step);
+  return outcomes;
+}
+
+Outcome<Received> Engine::receive(QueueId id, const ReceiveRequest& request, Time at, Effects& out) {
+  State& s = *state_;
+  QueueState* q = s.find(id);
+  if (q == nullptr) return std::unexpected(Fault::kNoSuchQueue);
+  const Duration length = request.visibility.value_or(q->queue.attributes.visibility_timeout);
+  if (request.max_messages < 1 || request.max_messages > 1000 || length < 0s || length > kLeaseMax) {
+    return std::unexpected(Fault::kInvalid);
+  }
+  Step step = s.step(at, out);
+  q->backlog.settle(step.now, step.budget);
+  const bool may_wait = request.wait_until > step.now && s.waiters.size() < s.limits.waiters_max;
+  if (!may_wait && q->backlog.counts().in_flight >= s.limits.inflight_max) {
+    s.reschedule(*q);
+    return std::unexpected(Fault::kOverLimit);
+  }
+  s.serve(*q, step);
+  Received received;
+  received.deliveries = s.deliver(*q, static_cast<std::size_t>(request.max_messages), length, step);
+  received.parked = received.deliveries.empty() && may_wait;
+  if (received.parked) s.park(*q, request);
+  step.touch(*q);
+  s.finish(step);
+  return received;
+}
+
+void Engine::cancel(WaiterId waiter) {
+  const auto it = state_->waiters.find(static_cast<std::uint64_t>(waiter));
+  if (it != state_->waiters.end()) state_->unpark(*it->second);
+}
+
+}  // namespace hr::queue

@@ -1,0 +1,103 @@
+// What the queue engine writes into the log: one struct for each kind, their bytes, and nothing else. The
+// format and its version rule: docs/formats/queue-records.md. Decoding accepts every byte string and answers
+// kCorrupt for those that are none of ours.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "base/uuid.h"
+#include "queue/queue.h"
+#include "storage/log/record.h"
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+namespace hr::queue {
+
+struct QueueCreated {
+  Queue queue;
+};
+struct QueueChanged {
+  QueueId queue{};
+  Time at;
+  Attributes attributes;  // all of them, as they are now
+  std::map<std::string, std::string> tags;
+};
+struct QueueRemoved {
+  QueueId queue{};
+  Time at;
+};
+struct QueuePurged {
+  QueueId queue{};
+  Time at;
+};
+struct MessageSent {
+  QueueId queue{};
+  Seq seq{};
+  Uuid id;
+  Time sent;
+  Duration delay{};
+  ByteView content;  // encoded by queue/message.h
+};
+struct MessagesReceived {
+  struct Entry {
+    Seq seq{};
+    std::uint32_t receive = 0;
+  };
+  QueueId queue{};
+  Time at;
+  Duration lease{};
+  std::vector<Entry> messages;
+};
+struct MessagesErased {
+  QueueId queue{};
+  Time at;
+  std::vector<Seq> messages;
+};
+struct VisibilityChanged {
+  struct Entry {
+    Seq seq{};
+    Duration timeout{};  // from `at`
+  };
+  QueueId queue{};
+  Time at;
+  std::vector<Entry> messages;
+};
+struct MessagesExpired {  // past retention
+  QueueId queue{};
+  Time at;
+  std::vector<Seq> messages;
+};
+struct MessagesDeadLettered {
+  struct Entry {
+    Seq from{};
+    Seq to{};
+  };
+  QueueId queue{};
+  QueueId dead_letter{};
+  Time at;
+  std::vector<Entry> messages;
+};
+
+using AnyRecord =
+    std::variant<QueueCreated, QueueChanged, QueueRemoved, QueuePurged, MessageSent, MessagesReceived,
+                 MessagesErased, VisibilityChanged, MessagesExpired, MessagesDeadLettered>;
+
+storage::Record encode(const AnyRecord& record);
+// Views in the answer point into `payload`.
+Result<AnyRecord> decode(std::uint8_t kind, ByteView payload);
+
+// The most bytes of one record without strings and entries, and of one entry in any of the lists.
+inline constexpr std::uint64_t kRecordBytesMax = 64;
+inline constexpr std::uint64_t kEntryBytesMax = 20;
+
+// Whether every value stands in the range that queue.h names.
+bool in_range(const Attributes& attributes);
+
+inline constexpr Time kTimeMax = Time(Duration(253'402'300'799'999));  // the last moment of the year 9999
+inline constexpr Duration kLeaseMax = 12h;
+inline constexpr Duration kDelayMax = 900s;
+
+}  // namespace hr::queue

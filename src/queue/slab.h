@@ -1,0 +1,82 @@
+// Where every message of every queue is kept: slots of one fixed size in chunks of 1,024, named by a 32-bit
+// index that stays valid until the slot is freed. A chunk whose slots are all free goes back to the system.
+// Owned by the engine; the order in which indexes are given out depends on the calls alone.
+#pragma once
+
+#include "base/time.h"
+#include "base/uuid.h"
+#include "queue/queue.h"
+#include "storage/log/record.h"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace hr::queue {
+
+using Slot = std::uint32_t;
+inline constexpr Slot kNoSlot = UINT32_MAX;
+
+// Which of its queue's structures holds a message (queue/backlog.h).
+enum class Where : std::uint8_t {
+  kNowhere,
+  kReady,    // visible since the command that put it there: in the ready list
+  kDue,      // visible since a delay or lease ended: in the heap of those
+  kDelayed,  // not visible before `visible_at`, not received since
+  kLeased,   // received, and not visible before `visible_at`
+};
+
+// 80 bytes: what a waiting message costs besides its body and 4 bytes in the queue's SeqMap.
+struct Message {
+  Uuid id;
+  Time sent;
+  Time visible_at;  // since when, or from when on, it may be received
+  Seq seq{};
+  storage::Location at;                 // of the Sent record; bytes 0 until place()
+  std::uint32_t receive_count = 0;      // over its whole life
+  std::uint32_t first_received_ms = 0;  // after `sent`; meaningful once receive_count > 0
+  std::uint32_t lease_ms = 0;           // visible_at - the latest receive
+  std::uint32_t prev = 0;               // ready list: the slot before; heaps: the position
+  std::uint32_t next = 0;               // ready list: the slot after; free: the next free one
+  std::uint16_t receives_here = 0;      // in this queue, for its redrive policy; stops at its maximum
+  Where where = Where::kNowhere;
+  bool moved = false;  // came from another queue: `sent` is not in the order of `seq`
+};
+static_assert(sizeof(Message) == 80);
+
+class Slab {
+ public:
+  Slab() = default;
+  Slab(const Slab&) = delete;
+  Slab& operator=(const Slab&) = delete;
+
+  Slot take();
+  void give_back(Slot slot);
+  Message& operator[](Slot slot) { return chunks_[slot / kChunk]->slots[slot % kChunk]; }
+  const Message& operator[](Slot slot) const { return chunks_[slot / kChunk]->slots[slot % kChunk]; }
+
+  std::uint64_t used() const { return used_; }
+  std::uint64_t chunk_count() const { return alive_; }
+
+ private:
+  static constexpr Slot kChunk = 1024;
+  struct Chunk {
+    std::array<Message, kChunk> slots;
+    Slot free = 0;  // first free slot of the chunk, linked by `next`
+    Slot used = 0;
+    Slot before = kNoSlot, after = kNoSlot;  // among the chunks with a free slot
+  };
+
+  Slot add_chunk();
+  void open(Slot chunk);   // now has a free slot
+  void close(Slot chunk);  // has none, or is gone
+
+  std::vector<std::unique_ptr<Chunk>> chunks_;
+  std::vector<Slot> holes_;  // indexes of chunks_ that were given back
+  Slot open_ = kNoSlot;
+  std::uint64_t used_ = 0;
+  std::uint64_t alive_ = 0;
+};
+
+}  // namespace hr::queue

@@ -1,0 +1,135 @@
+// What the engine holds, and the steps that its commands, tick() and restore() share. Private to the layer's
+// engine_*.cc.
+#pragma once
+
+#include "queue/backlog.h"
+#include "queue/engine.h"
+#include "queue/records.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace hr::queue {
+
+struct QueueState;
+
+// A parked receive: in its queue's list, in order of arrival, and in the heap of all waiters by its end.
+struct Waiter {
+  WaiterId id{};
+  QueueState* queue = nullptr;
+  std::size_t max_messages = 0;
+  std::optional<Duration> visibility;
+  std::uint64_t arrival = 0;
+  Waiter* before = nullptr;
+  Waiter* after = nullptr;
+  std::uint32_t position = 0;
+};
+
+struct QueueState {
+  QueueState(Queue q, Slab& slab) : queue(std::move(q)), backlog(slab) {}
+
+  Queue queue;
+  Backlog backlog;
+  Waiter* first = nullptr;
+  Waiter* last = nullptr;
+  Time deadline = Time::max();  // in the heap of all queues, unless Time::max()
+  std::uint32_t position = 0;
+};
+
+// One command or tick: where its outcome goes and what it may still do on the side.
+struct Step {
+  Effects& out;
+  Time now;
+  std::size_t budget;
+  std::vector<QueueState*> touched;  // their waiters are to be served, their deadlines set, before it ends
+
+  void log(AnyRecord&& record) { out.records.push_back(encode(record)); }
+  void touch(QueueState& q) {
+    if (touched.empty() || touched.back() != &q) touched.push_back(&q);
+  }
+};
+
+struct Engine::State {
+  explicit State(Limits l) : limits(l) {}
+
+  // --- engine.cc ---
+  Time clock(Time at);  // never backwards
+  Step step(Time at, Effects& out) { return Step{out, clock(at), limits.tick_messages_max, {}}; }
+  QueueState* find(QueueId id) const;
+  QueueState& add_queue(Queue queue);
+  void drop_queue(QueueState& q);
+  void empty(QueueState& q);
+  bool valid(const Attributes& attributes, QueueId own) const;
+
+  // --- engine_deliver.cc ---
+  bool expired(const QueueState& q, const Message& m) const {
+    return m.sent + q.queue.attributes.retention <= now;
+  }
+  bool deliverable(const QueueState& q) const;
+  QueueState* redrive_target(const QueueState& q, const Message& m) const;
+  void erase(QueueState& q, Slot slot);
+  void move(QueueState& from, QueueState& to, Slot slot);
+  Delivery lease(QueueState& q, Slot slot, Duration length);
+  std::vector<Delivery> deliver(QueueState& q, std::size_t max, Duration length, Step& step);
+  void serve(QueueState& q, Step& step);
+  void park(QueueState& q, const ReceiveRequest& request);
+  void unpark(Waiter& waiter);
+  void finish(Step& step);
+
+  // --- engine_tick.cc ---
+  Time due(QueueState& q);
+  void reschedule(QueueState& q);
+  void expire(QueueState& q, Step& step);
+  void bury(std::size_t at_most);
+
+  // --- engine_restore.cc ---
+  Status apply(QueueCreated& r);
+  Status apply(QueueChanged& r);
+  Status apply(QueueRemoved& r);
+  Status apply(QueuePurged& r);
+  Status apply(MessageSent& r, const storage::Location& at);
+  Status apply(MessagesReceived& r);
+  Status apply(MessagesErased& r);
+  Status apply(VisibilityChanged& r);
+  Status apply(MessagesExpired& r);
+  Status apply(MessagesDeadLettered& r);
+  Result<QueueState*> at(QueueId id, Time when);
+
+  struct Buried {  // messages that are gone, and whose slots are not given back yet
+    SeqMap seqs;
+    Seq next{0};
+  };
+
+  Limits limits;
+  Time now{};
+  Slab slab;
+  std::uint64_t next_queue = 1;
+  std::map<std::pair<std::string_view, std::string_view>, QueueState*>
+      by_name;                                                           // account, name: the queue's own
+  std::unordered_map<std::uint64_t, std::unique_ptr<QueueState>> by_id;  // looked up, never walked
+  DeadlineHeap<QueueState*> deadlines;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Waiter>> waiters;  // looked up, never walked
+  DeadlineHeap<Waiter*> waits;
+  std::uint64_t arrivals = 0;
+  std::vector<Buried> buried;
+};
+
+struct QueueOrder {
+  QueueId rank(const QueueState* q) const { return q->queue.id; }
+  void set_position(QueueState* q, std::uint32_t position) const { q->position = position; }
+};
+struct WaiterOrder {
+  std::uint64_t rank(const Waiter* w) const { return w->arrival; }
+  void set_position(Waiter* w, std::uint32_t position) const { w->position = position; }
+};
+
+// `change` made to `attributes`.
+Attributes changed(Attributes attributes, const AttributeChange& change);
+
+}  // namespace hr::queue

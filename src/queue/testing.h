@@ -1,0 +1,157 @@
+// Helpers for the queue's tests: an engine with a log in memory beside it, and short forms of its commands.
+#pragma once
+
+#include "queue/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hr::queue::testing {
+
+inline constexpr const char* kAccount = "000000000000";
+
+inline std::string describe(const Engine& engine) {
+  std::string all;
+  engine.describe([&](std::string_view line) { all.append(line).append("\n"); });
+  return all;
+}
+
+inline Uuid uuid(std::uint64_t n) {
+  Uuid id;
+  std::memcpy(id.bytes.data(), &n, sizeof n);
+  return id;
+}
+
+// Does what the commit layer does around each command, with a log that never fails.
+class Rig {
+  // A command that logs at most what a step with `items` entries may.
+  template <class F>
+  auto run(F&& f, std::size_t items = 0) {
+    Effects step;
+    if constexpr (std::is_void_v<decltype(f(step))>) {
+      f(step);
+      commit(step, engine_->bound(items));
+    } else {
+      auto result = f(step);
+      commit(step, engine_->bound(items));
+      return result;
+    }
+  }
+
+ public:
+  explicit Rig(Limits limits = {}) : limits_(limits), engine_(std::make_unique<Engine>(limits)) {}
+
+  Engine& engine() { return *engine_; }
+  Time now() const { return now_; }
+  void advance(Duration by) { now_ += by; }
+
+  // Appends the step's records, places them, checks the bound, keeps the wakeups.
+  void commit(Effects& step, Bound bound) {
+    EXPECT_LE(step.records.size(), bound.records);
+    std::uint64_t bytes = 0;
+    std::vector<storage::Location> at;
+    for (storage::Record& r : step.records) {
+      bytes += r.payload.size();
+      at.push_back(
+          {1, static_cast<std::uint32_t>(log_.size() * 10), static_cast<std::uint32_t>(r.payload.size())});
+      log_.push_back(r);
+    }
+    EXPECT_LE(bytes, bound.bytes);
+    engine_->place(step, at);
+    for (Wakeup& w : step.wakeups) wakeups_.push_back(std::move(w));
+  }
+
+  Outcome<QueueId> try_create(const std::string& name, const AttributeChange& attributes = {}) {
+    const CreateQueue request{kAccount, name, attributes, {}};
+    Effects step;
+    auto id = engine_->create(request, now_, step);
+    commit(step, engine_->bound(request));
+    return id;
+  }
+  QueueId create(const std::string& name, const AttributeChange& attributes = {}) {
+    return try_create(name, attributes).value();
+  }
+  Outcome<void> set(QueueId id, const AttributeChange& change) {
+    const Bound bound = engine_->bound(id, change);
+    Effects step;
+    auto done = engine_->set_attributes(id, change, now_, step);
+    commit(step, bound);
+    return done;
+  }
+  Outcome<void> remove(QueueId id) {
+    return run([&](Effects& step) { return engine_->remove(id, now_, step); });
+  }
+  Outcome<void> purge(QueueId id) {
+    return run([&](Effects& step) { return engine_->purge(id, now_, step); });
+  }
+  Seq send(QueueId id, std::optional<Duration> delay = {}) { return send_all(id, {delay}).value()[0].seq; }
+  Outcome<std::vector<Sent>> send_all(QueueId id, const std::vector<std::optional<Duration>>& delays) {
+    std::vector<SendEntry> entries;
+    for (const auto& delay : delays) entries.push_back({uuid(++ids_), "content", delay});
+    const Bound bound = engine_->bound(std::span<const SendEntry>(entries));
+    Effects step;
+    auto sent = engine_->send(id, entries, now_, step);
+    commit(step, bound);
+    return sent;
+  }
+  Outcome<Received> try_receive(QueueId id, ReceiveRequest request) {
+    return run([&](Effects& step) { return engine_->receive(id, request, now_, step); },
+               static_cast<std::size_t>(std::max(request.max_messages, 0)));
+  }
+  std::vector<Delivery> receive(QueueId id, int max = 10, std::optional<Duration> visibility = {}) {
+    return try_receive(id, {.max_messages = max, .visibility = visibility}).value().deliveries;
+  }
+  // Receives, waiting: true if it is parked as waiter `w`.
+  bool wait(QueueId id, std::uint64_t w, Duration patience, int max = 1) {
+    return try_receive(id, {.max_messages = max, .wait_until = now_ + patience, .waiter = WaiterId{w}})
+        .value()
+        .parked;
+  }
+  Outcome<void> erase(QueueId id, const Receipt& receipt) {
+    return run([&](Effects& step) { return engine_->erase(id, {&receipt, 1}, now_, step); }, 1).value()[0];
+  }
+  Outcome<void> change(QueueId id, const Receipt& receipt, Duration timeout) {
+    const Engine::Visibility v{receipt, timeout};
+    return run([&](Effects& step) { return engine_->change_visibility(id, {&v, 1}, now_, step); }, 1)
+        .value()[0];
+  }
+  void tick() {
+    run([&](Effects& step) { engine_->tick(now_, step); });
+  }
+  void tick(Duration after) {
+    now_ += after;
+    tick();
+  }
+  Counts counts(QueueId id) const { return engine_->counts(id); }
+  std::vector<Wakeup> wakeups() { return std::exchange(wakeups_, {}); }
+  const std::vector<storage::Record>& log() const { return log_; }
+
+  // What a restart would find.
+  std::unique_ptr<Engine> restored() const {
+    auto engine = std::make_unique<Engine>(limits_);
+    for (std::size_t i = 0; i < log_.size(); ++i) {
+      const storage::Location at{1, static_cast<std::uint32_t>(i * 10),
+                                 static_cast<std::uint32_t>(log_[i].payload.size())};
+      const Status status = engine->restore({i + 1, log_[i].kind, log_[i].payload, at});
+      EXPECT_TRUE(status) << status.error().message;
+    }
+    return engine;
+  }
+  void restart() { engine_ = restored(); }
+
+ private:
+  Limits limits_;
+  std::unique_ptr<Engine> engine_;
+  Time now_ = from_ms(1'700'000'000'000);
+  std::uint64_t ids_ = 0;
+  std::vector<storage::Record> log_;
+  std::vector<Wakeup> wakeups_;
+};
+
+}  // namespace hr::queue::testing
