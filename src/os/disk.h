@@ -40,6 +40,9 @@ class File {
   virtual Status allocate(std::uint64_t bytes, Label label) = 0;
   virtual Status truncate(std::uint64_t bytes, Label label) = 0;
   virtual Result<std::uint64_t> size(Label label) = 0;
+  // What is clean in the page cache is read from the device again. After a failed sync the cache shows bytes
+  // that the device never got: recovery syncs, drops the cache, and only then believes what it reads.
+  virtual Status drop_cache(Label /*label*/) { return {}; }
   virtual int native_handle() const = 0;  // the descriptor, for sendfile; -1 where there is none
 };
 

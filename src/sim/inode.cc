@@ -48,7 +48,7 @@ Inode::Sector Inode::load_sector(std::uint64_t sector) const {
 
 void Inode::remember(std::uint64_t first_byte, std::uint64_t last_byte) {
   for (std::uint64_t s = first_byte / kSectorBytes; s <= last_byte / kSectorBytes; ++s) {
-    unsynced_.push_back({s, load_sector(s)});
+    unsynced_.push_back({s, ++turn_, load_sector(s)});
   }
 }
 
@@ -84,12 +84,12 @@ void Inode::resize(std::uint64_t bytes) {
   size_ = bytes;
 }
 
+bool Inode::dirty(std::uint64_t sector) const {
+  return std::ranges::any_of(unsynced_, [&](const Before& before) { return before.sector == sector; });
+}
+
 void Inode::sync() {
-  if (!given_up_.empty()) {
-    std::erase_if(given_up_, [&](const Before& old) {
-      return std::ranges::any_of(unsynced_, [&](const Before& b) { return b.sector == old.sector; });
-    });
-  }
+  std::erase_if(given_up_, [&](const Before& before) { return dirty(before.sector); });
   unsynced_.clear();
   sizes_.clear();
 }
@@ -104,11 +104,8 @@ void Inode::damage(std::uint64_t offset, ByteView data) {
   size_ = std::max<std::uint64_t>(size_, offset + data.size());
 }
 
-void Inode::cut_sectors(const CutOdds& odds, Random& random) {
-  std::vector<const Before*> older;
-  for (const Before& before : given_up_) older.push_back(&before);
-  for (const Before& before : unsynced_) older.push_back(&before);
-  std::ranges::sort(older, {}, [](const Before* b) { return std::pair(b->sector, b); });
+void Inode::cut_sectors(std::vector<const Before*> older, const CutOdds& odds, Random& random) {
+  std::ranges::sort(older, {}, [](const Before* b) { return std::pair(b->sector, b->turn); });
   for (auto first = older.begin(); first != older.end();) {
     const std::uint64_t sector = (*first)->sector;
     const auto end = std::find_if(first, older.end(), [&](const Before* b) { return b->sector != sector; });
@@ -134,8 +131,21 @@ Inode::Sector Inode::cut_sector(Sector newest, const Sector& older, const CutOdd
   return random.percent(odds.keep) ? newest : older;
 }
 
+void Inode::drop_cache(Random& random) {
+  std::vector<const Before*> older;
+  for (const Before& before : given_up_) {
+    if (!dirty(before.sector)) older.push_back(&before);
+  }
+  if (older.empty()) return;
+  cut_sectors(std::move(older), CutOdds{.keep = random.percent(50) ? 0U : 50U}, random);
+  std::erase_if(given_up_, [&](const Before& before) { return !dirty(before.sector); });
+}
+
 void Inode::cut(const CutOdds& odds, Random& random) {
-  cut_sectors(odds, random);
+  std::vector<const Before*> older;
+  for (const Before& before : given_up_) older.push_back(&before);
+  for (const Before& before : unsynced_) older.push_back(&before);
+  cut_sectors(std::move(older), odds, random);
   if (!sizes_.empty() && !random.percent(odds.keep)) {
     size_ = sizes_[odds.keep == 0 ? 0 : random.below(sizes_.size())];
   }

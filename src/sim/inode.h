@@ -31,6 +31,8 @@ class Inode {
   void sync();
   // The kernel marks the pages clean: readers see them, later syncs do not write them.
   void sync_failed();
+  // What a failed sync left behind in the cache is gone: the device never got it, or only parts.
+  void drop_cache(Random& random);
   void cut(const CutOdds& odds, Random& random);
   // Changes what is stored, as rot does: durable at once.
   void damage(std::uint64_t offset, ByteView data);
@@ -42,18 +44,21 @@ class Inode {
   using Sector = std::array<char, kSectorBytes>;
   struct Before {
     std::uint64_t sector = 0;
+    std::uint64_t turn = 0;  // the order of writes
     Sector bytes{};
   };
 
+  bool dirty(std::uint64_t sector) const;
   void remember(std::uint64_t first_byte, std::uint64_t last_byte);
   void store(std::uint64_t offset, ByteView data);
   Sector load_sector(std::uint64_t sector) const;
   void zero_from(std::uint64_t at);
-  void cut_sectors(const CutOdds& odds, Random& random);
+  void cut_sectors(std::vector<const Before*> older, const CutOdds& odds, Random& random);
   static Sector cut_sector(Sector newest, const Sector& older, const CutOdds& odds, Random& random);
 
   std::vector<std::unique_ptr<Chunk>> chunks_;  // null: zeros
   std::uint64_t size_ = 0;
+  std::uint64_t turn_ = 0;
   std::vector<std::uint64_t> sizes_;  // before each unsynced change of size
   std::vector<Before> unsynced_;      // in write order
   std::vector<Before> given_up_;      // dirty when a sync failed; cured by writing the sector again

@@ -27,6 +27,7 @@ class SimFile final : public os::File {
   Status allocate(std::uint64_t bytes, os::Label label) override { return set_size(bytes, false, label); }
   Status truncate(std::uint64_t bytes, os::Label label) override { return set_size(bytes, true, label); }
   Result<std::uint64_t> size(os::Label label) override;
+  Status drop_cache(os::Label label) override;
   int native_handle() const override { return -1; }
 
  private:
@@ -105,6 +106,13 @@ Result<std::uint64_t> SimFile::size(os::Label label) {
   const std::lock_guard lock(core_->mutex);
   HR_TRY(begin(label, false));
   return inode_->size();
+}
+
+Status SimFile::drop_cache(os::Label label) {
+  const std::lock_guard lock(core_->mutex);
+  HR_TRY(begin(label, false));
+  inode_->drop_cache(core_->random());
+  return {};
 }
 
 class SimLock final : public os::DirLock {

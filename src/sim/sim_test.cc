@@ -126,6 +126,25 @@ TEST(SimDisk, after_a_failed_sync_readers_see_what_never_becomes_durable) {
   EXPECT_EQ(disk.contents("a"), Bytes(512, '\0'));
 }
 
+TEST(SimDisk, dropping_the_cache_shows_what_the_device_got) {
+  bool lost = false;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    SimDisk disk({.seed = seed});
+    const auto file = durable_name(disk);
+    ASSERT_TRUE(file->write_at(0, "old", "t.write"));
+    ASSERT_TRUE(file->sync("t.sync"));
+    disk.fail("t.sync", Fault::kIo);
+    ASSERT_TRUE(file->write_at(0, "new", "t.write"));
+    EXPECT_FALSE(file->sync("t.sync"));
+    ASSERT_TRUE(file->drop_cache("t.drop"));
+    const auto seen = disk.contents("a");
+    lost |= seen == "old";
+    disk.crash(seed);
+    EXPECT_EQ(disk.contents("a"), seen);
+  }
+  EXPECT_TRUE(lost);
+}
+
 TEST(SimDisk, faults_hit_the_nth_operation_of_their_label) {
   SimDisk disk;
   const auto file = durable_name(disk);

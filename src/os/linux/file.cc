@@ -83,4 +83,10 @@ Result<std::uint64_t> LinuxFile::size(Label label) {
   return static_cast<std::uint64_t>(info.st_size);
 }
 
+Status LinuxFile::drop_cache(Label label) {
+  const int error = ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED);
+  if (error != 0) return system_error(error, label, path_);
+  return {};
+}
+
 }  // namespace hr::os

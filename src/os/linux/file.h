@@ -18,6 +18,7 @@ class LinuxFile final : public File {
   Status allocate(std::uint64_t bytes, Label label) override;
   Status truncate(std::uint64_t bytes, Label label) override;
   Result<std::uint64_t> size(Label label) override;
+  Status drop_cache(Label label) override;
   int native_handle() const override { return fd_.get(); }
 
  private:
