@@ -38,6 +38,7 @@ main() {
     case " ${all_parts[*]} fresh " in *" $part "*) ;; *) usage_error "there is no test part '$part'" ;; esac
   done
   if [ "$*" = fresh ]; then exec tests/fresh/run; fi
+  case " $* " in *" fresh "*) usage_error "the part fresh runs alone" ;; esac
   (($#)) || set -- "${all_parts[@]}"
   # shellcheck source=tools/dev/setup.sh
   . tools/dev/setup.sh
