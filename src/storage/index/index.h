@@ -3,16 +3,16 @@
 // RocksDB in the product, a map in simulation; one conformance suite runs against both.
 #pragma once
 
+#include "base/bytes.h"
+#include "base/result.h"
+#include "storage/log/record.h"
+
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "base/bytes.h"
-#include "base/result.h"
-#include "storage/log/record.h"
 
 namespace hr::storage {
 
@@ -49,9 +49,9 @@ class Index {
   virtual std::unique_ptr<Cursor> cursor(Table table) const = 0;
   // All changes and the new position at once. Visible to reads when it returns; durable only after flush().
   virtual Status apply(const std::vector<IndexChange>& changes, Lsn upto) = 0;
-  virtual Status flush() = 0;           // everything applied is durable
-  virtual Lsn applied() const = 0;      // the position of the newest batch
-  virtual Lsn durable() const = 0;      // the position a crash falls back to
+  virtual Status flush() = 0;       // everything applied is durable
+  virtual Lsn applied() const = 0;  // the position of the newest batch
+  virtual Lsn durable() const = 0;  // the position a crash falls back to
 };
 
 // `path`: an absolute folder, created if missing.
