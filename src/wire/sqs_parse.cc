@@ -1,0 +1,363 @@
+#include "wire/sqs_parse.h"
+
+#include "codec/base64.h"
+#include "wire/sqs_attributes.h"
+#include "wire/sqs_members.h"
+#include "wire/sqs_message.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <set>
+#include <string_view>
+#include <utility>
+
+namespace hr::wire::sqs {
+namespace {
+
+using codec::Json;
+using enum ErrorCode;
+
+constexpr std::array<std::string_view, kActions> kActionNames = {
+    "AddPermission",
+    "CancelMessageMoveTask",
+    "ChangeMessageVisibility",
+    "ChangeMessageVisibilityBatch",
+    "CreateQueue",
+    "DeleteMessage",
+    "DeleteMessageBatch",
+    "DeleteQueue",
+    "GetQueueAttributes",
+    "GetQueueUrl",
+    "ListDeadLetterSourceQueues",
+    "ListMessageMoveTasks",
+    "ListQueues",
+    "ListQueueTags",
+    "PurgeQueue",
+    "ReceiveMessage",
+    "RemovePermission",
+    "SendMessage",
+    "SendMessageBatch",
+    "SetQueueAttributes",
+    "StartMessageMoveTask",
+    "TagQueue",
+    "UntagQueue",
+};
+
+bool is_word_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+// ---- queues
+
+constexpr std::string_view kNameRule =
+    "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length";
+
+Outcome<Bytes> read_queue_name(const Json& members) {
+  HR_ASSIGN(Bytes name, required_text(members, "QueueName"));
+  if (name.size() > kQueueNameBytesMax) return refuse(kInvalidParameterValue, Bytes(kNameRule));
+  ByteView stem = name;
+  const bool fifo = stem.ends_with(".fifo");
+  if (fifo) stem.remove_suffix(5);
+  if (stem.empty() || !std::ranges::all_of(stem, is_word_char)) {
+    return refuse(kInvalidParameterValue, Bytes(kNameRule));
+  }
+  return name;
+}
+
+Outcome<QueueAttributes> read_attributes(const Json& members) {
+  HR_ASSIGN(const auto* attributes, object_of(members, "Attributes"));
+  if (attributes == nullptr) return QueueAttributes();
+  return read_queue_attributes(*attributes);
+}
+
+Outcome<Map> read_tags(const Json& members) {
+  // CreateQueue calls them "tags", TagQueue "Tags", and both are "Tag" in the Query protocol.
+  HR_ASSIGN(const auto* lower, object_of(members, "tags"));
+  HR_ASSIGN(const auto* upper, object_of(members, "Tags"));
+  Map tags;
+  const auto* object = lower != nullptr ? lower : upper;
+  if (object == nullptr) return tags;
+  if (object->size() > kTagsMax) return refuse(kInvalidParameterValue, "A queue can have 50 tags at most.");
+  for (const auto& [key, value] : *object) {
+    const Bytes* text = value.as_string();
+    if (text == nullptr) return refuse(kSerialization, "The value of a tag must be a string.");
+    if (key.empty() || key.size() > kTagKeyBytesMax || text->size() > kTagValueBytesMax) {
+      return refuse(kInvalidParameterValue,
+                    "Tag keys must be between 1 and 128 characters in length, tag values at most 256.");
+    }
+    tags[key] = *text;
+  }
+  return tags;
+}
+
+Outcome<Request> read_create(const Json& members) {
+  CreateQueue request;
+  HR_ASSIGN(request.name, read_queue_name(members));
+  HR_ASSIGN(const auto* attributes, object_of(members, "Attributes"));
+  const bool fifo_attribute =
+      attributes != nullptr && members.find("Attributes")->find("FifoQueue") != nullptr;
+  if (request.name.ends_with(".fifo")) {
+    if (!fifo_attribute) return refuse(kInvalidParameterValue, Bytes(kNameRule));
+    return refuse(kUnsupportedOperation, "FIFO queues are not supported by this version of Headrace.");
+  }
+  HR_ASSIGN(request.attributes, read_attributes(members));
+  HR_ASSIGN(request.tags, read_tags(members));
+  return request;
+}
+
+Outcome<std::optional<int>> read_max_results(const Json& members) {
+  return integer_in(members, "MaxResults", 1, kListMax, "MaxResults must be an integer between 1 and 1000.");
+}
+
+Outcome<Bytes> read_next_token(const Json& members) {
+  HR_ASSIGN(const Bytes token, text_of(members, "NextToken"));
+  auto after = codec::base64_decode(token);
+  if (!after || after->size() > kQueueNameBytesMax)
+    return refuse(kInvalidParameterValue, "Invalid or expired next token.");
+  return std::move(*after);
+}
+
+Outcome<Request> read_list(const Json& members) {
+  ListQueues request;
+  HR_ASSIGN(request.prefix, text_of(members, "QueueNamePrefix"));
+  HR_ASSIGN(request.after, read_next_token(members));
+  HR_ASSIGN(request.max, read_max_results(members));
+  return request;
+}
+
+Outcome<Request> read_list_sources(const Json& members) {
+  ListDeadLetterSourceQueues request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(request.after, read_next_token(members));
+  HR_ASSIGN(request.max, read_max_results(members));
+  return request;
+}
+
+Outcome<Request> read_get_url(const Json& members) {
+  GetQueueUrl request;
+  HR_ASSIGN(request.name, required_text(members, "QueueName"));
+  HR_ASSIGN(request.owner, text_of(members, "QueueOwnerAWSAccountId"));
+  return request;
+}
+
+Outcome<Request> read_get_attributes(const Json& members) {
+  GetQueueAttributes request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(request.names, texts_of(members, "AttributeNames"));
+  for (const auto& name : request.names) {
+    if (is_queue_attribute(name)) continue;
+    return refuse(kInvalidAttributeName, fmt::format("Unknown Attribute {}.", ByteView(name).substr(0, 128)));
+  }
+  return request;
+}
+
+Outcome<Request> read_set_attributes(const Json& members) {
+  SetQueueAttributes request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(const auto* attributes, object_of(members, "Attributes"));
+  if (attributes == nullptr || attributes->empty()) return missing("Attribute.Name");
+  HR_ASSIGN(request.attributes, read_queue_attributes(*attributes));
+  return request;
+}
+
+template <class T>
+Outcome<Request> read_queue_only(const Json& members) {
+  HR_ASSIGN(Bytes url, text_of(members, "QueueUrl"));
+  return T{.queue_url = std::move(url)};
+}
+
+// ---- batches
+
+Outcome<void> check_batch_id(ByteView id) {
+  if (!id.empty() && id.size() <= kBatchIdBytesMax && std::ranges::all_of(id, is_word_char)) return {};
+  return refuse(
+      kInvalidBatchEntryId,
+      "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most "
+      "80 letters long.");
+}
+
+// What is wrong with the batch as a whole fails all of it.
+template <class T, class Read>
+Outcome<std::vector<Entry<T>>> read_batch(const Json& members, ByteView entry_name, Read&& read) {
+  HR_ASSIGN(const auto* array, array_of(members, "Entries"));
+  if (array == nullptr || array->empty()) {
+    return refuse(kEmptyBatchRequest,
+                  fmt::format("There should be at least one {} in the request.", entry_name));
+  }
+  if (array->size() > kBatchEntriesMax) {
+    return refuse(
+        kTooManyEntriesInBatchRequest,
+        fmt::format("Maximum number of entries per request are 10. You have sent {}.", array->size()));
+  }
+  std::vector<Entry<T>> entries;
+  std::set<Bytes> ids;
+  for (const auto& item : *array) {
+    if (!item.is_object()) return refuse(kSerialization, "An entry of a batch must be a structure.");
+    HR_ASSIGN(Bytes id, required_text(item, "Id"));
+    HR_TRY(check_batch_id(id));
+    if (!ids.insert(id).second) return refuse(kBatchEntryIdsNotDistinct, fmt::format("Id {} repeated.", id));
+    entries.push_back({std::move(id), read(item)});
+  }
+  return entries;
+}
+
+Outcome<Request> read_send_batch(const Json& members) {
+  SendMessageBatch request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(request.entries, read_batch<Message>(members, "SendMessageBatchRequestEntry", read_message));
+  std::size_t bytes = 0;
+  for (const auto& entry : request.entries) bytes += entry.value ? message_bytes(*entry.value) : 0;
+  if (bytes > kMessageBytesMax) {
+    return refuse(kBatchRequestTooLong,
+                  fmt::format("Batch requests cannot be longer than {} bytes. You have sent {} bytes.",
+                              kMessageBytesMax, bytes));
+  }
+  return request;
+}
+
+// ---- messages
+
+Outcome<Request> read_send(const Json& members) {
+  SendMessage request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(request.message, read_message(members));
+  return request;
+}
+
+Outcome<Request> read_receive(const Json& members) {
+  ReceiveMessage request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(const auto max, integer_in(members, "MaxNumberOfMessages", 1, kReceiveMax,
+                                       "Must be between 1 and 10, if provided."));
+  request.max = max.value_or(1);
+  HR_ASSIGN(request.visibility, integer_in(members, "VisibilityTimeout", 0, kVisibilitySecondsMax,
+                                           "Must be between 0 and 43200, if provided."));
+  HR_ASSIGN(request.wait, integer_in(members, "WaitTimeSeconds", 0, kWaitSecondsMax,
+                                     "Must be >= 0 and <= 20, if provided."));
+  HR_ASSIGN(request.system_names, texts_of(members, "AttributeNames"));
+  HR_ASSIGN(auto more, texts_of(members, "MessageSystemAttributeNames"));
+  std::ranges::move(more, std::back_inserter(request.system_names));
+  HR_ASSIGN(request.names, texts_of(members, "MessageAttributeNames"));
+  return request;
+}
+
+Outcome<Bytes> read_receipt(const Json& members) {
+  HR_ASSIGN(Bytes receipt, required_text(members, "ReceiptHandle"));
+  if (receipt.size() > kReceiptBytesMax) {
+    return refuse(kReceiptHandleIsInvalid, "The input receipt handle is not a valid receipt handle.");
+  }
+  return receipt;
+}
+
+Outcome<VisibilityChange> read_change(const Json& members) {
+  VisibilityChange change;
+  HR_ASSIGN(change.receipt, read_receipt(members));
+  HR_ASSIGN(const auto seconds, integer_in(members, "VisibilityTimeout", 0, kVisibilitySecondsMax,
+                                           "VisibilityTimeout must be an integer between 0 and 43200"));
+  if (!seconds) return missing("VisibilityTimeout");
+  change.seconds = *seconds;
+  return change;
+}
+
+Outcome<Request> read_delete(const Json& members) {
+  DeleteMessage request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(request.receipt, read_receipt(members));
+  return request;
+}
+
+Outcome<Request> read_delete_batch(const Json& members) {
+  DeleteMessageBatch request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(request.entries, read_batch<Bytes>(members, "DeleteMessageBatchRequestEntry", read_receipt));
+  return request;
+}
+
+Outcome<Request> read_change_one(const Json& members) {
+  ChangeMessageVisibility request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(request.change, read_change(members));
+  return request;
+}
+
+Outcome<Request> read_change_batch(const Json& members) {
+  ChangeMessageVisibilityBatch request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(request.entries,
+            read_batch<VisibilityChange>(members, "ChangeMessageVisibilityBatchRequestEntry", read_change));
+  return request;
+}
+
+}  // namespace
+
+std::string_view to_string(Action action) { return kActionNames[static_cast<std::size_t>(action)]; }
+
+std::optional<Action> parse_action(std::string_view text) {
+  const auto at = std::ranges::find(kActionNames, text);
+  if (at == kActionNames.end()) return std::nullopt;
+  return static_cast<Action>(at - kActionNames.begin());
+}
+
+Outcome<Request> read_request(Action action, const Json& members) {
+  switch (action) {
+    case Action::kChangeMessageVisibility:
+      return read_change_one(members);
+    case Action::kChangeMessageVisibilityBatch:
+      return read_change_batch(members);
+    case Action::kCreateQueue:
+      return read_create(members);
+    case Action::kDeleteMessage:
+      return read_delete(members);
+    case Action::kDeleteMessageBatch:
+      return read_delete_batch(members);
+    case Action::kDeleteQueue:
+      return read_queue_only<DeleteQueue>(members);
+    case Action::kGetQueueAttributes:
+      return read_get_attributes(members);
+    case Action::kGetQueueUrl:
+      return read_get_url(members);
+    case Action::kListDeadLetterSourceQueues:
+      return read_list_sources(members);
+    case Action::kListQueues:
+      return read_list(members);
+    case Action::kListQueueTags:
+      return read_queue_only<ListQueueTags>(members);
+    case Action::kPurgeQueue:
+      return read_queue_only<PurgeQueue>(members);
+    case Action::kReceiveMessage:
+      return read_receive(members);
+    case Action::kSendMessage:
+      return read_send(members);
+    case Action::kSendMessageBatch:
+      return read_send_batch(members);
+    case Action::kSetQueueAttributes:
+      return read_set_attributes(members);
+    case Action::kAddPermission:
+    case Action::kCancelMessageMoveTask:
+    case Action::kListMessageMoveTasks:
+    case Action::kRemovePermission:
+    case Action::kStartMessageMoveTask:
+    case Action::kTagQueue:
+    case Action::kUntagQueue:
+      break;
+  }
+  return refuse(kUnsupportedOperation,
+                fmt::format("{} is not supported by this version of Headrace.", to_string(action)));
+}
+
+Outcome<Request> parse_json_request(Action action, ByteView body) {
+  auto json = codec::parse_json(body.empty() ? ByteView("{}") : body, {.bytes_max = kRequestBytesMax});
+  if (!json) return refuse(kSerialization, "The request is not valid JSON: " + json.error().message);
+  if (!json->is_object()) return refuse(kSerialization, "The request must be a JSON object.");
+  return read_request(action, *json);
+}
+
+Outcome<Request> parse_query_request(Action action, const codec::Pairs& parameters) {
+  HR_ASSIGN(const auto members, query_to_json(parameters));
+  return read_request(action, members);
+}
+
+}  // namespace hr::wire::sqs
