@@ -29,9 +29,9 @@ main() {
 lint() {
   local cxx python_files scripts modules tidied
   mapfile -t cxx < <(sources '*.cc' '*.h')
-  mapfile -t python_files < <(sources '*.py')
+  mapfile -t python_files < <(sources '*.py'; programs python)
   mapfile -t modules < <(sources '*.js' '*.mjs')
-  mapfile -t scripts < <(shell_scripts)
+  mapfile -t scripts < <(sources '*.sh'; programs 'sh|bash')
   linter 'clang-format' "${#cxx[@]}" clang-format-19 --dry-run -Werror "${cxx[@]}"
   linter 'flake8' "${#python_files[@]}" "$python" -m flake8 --max-line-length 110 --extend-ignore E203,W503 \
     "${python_files[@]}"
@@ -64,23 +64,24 @@ existing() {
   done
 }
 
-shell_scripts() {
+# programs SHEBANG: files without an extension whose first line names this interpreter.
+programs() {
   sources '*' | while read -r file; do
-    case $file in
-      *.sh) say "$file" ;;
-      *.*) [ "${file##*/}" != run ] || say "$file" ;;
-      *) if head -n 1 "$file" | grep -qE '^#!.*\b(ba)?sh\b'; then say "$file"; fi ;;
+    case ${file##*/} in
+      *.*) ;;
+      *) if head -n 1 "$file" | grep -qE "^#!.*\b($1)[0-9.]*\b"; then say "$file"; fi ;;
     esac
   done
 }
 
-# Each program alone: test folders repeat module names.
+# A folder at a time: folders repeat module names (conftest).
 lint_types() {
-  local file status=0
-  for file in "$@"; do
-    "$python" -m mypy --no-error-summary --ignore-missing-imports --check-untyped-defs \
-      --cache-dir build/mypy "$file" || status=1
-  done
+  local folder files status=0
+  while read -r folder; do
+    mapfile -t files < <(printf '%s\n' "$@" | grep -E "^$folder/[^/]+\$")
+    MYPYPATH=$folder "$python" -m mypy --no-error-summary --ignore-missing-imports --check-untyped-defs \
+      --scripts-are-modules --cache-dir build/mypy "${files[@]}" || status=1
+  done < <(printf '%s\n' "$@" | sed 's,/[^/]*$,,' | sort -u)
   return $status
 }
 
