@@ -2,6 +2,13 @@
 // (net/server.h); a handler sees only requests whose framing is beyond doubt (RFC 9112).
 #pragma once
 
+#include "base/result.h"
+#include "base/time.h"
+#include "codec/header_field.h"
+#include "os/disk.h"
+
+#include <boost/asio/awaitable.hpp>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -10,12 +17,6 @@
 #include <string_view>
 #include <variant>
 #include <vector>
-
-#include <boost/asio/awaitable.hpp>
-
-#include "base/result.h"
-#include "base/time.h"
-#include "os/disk.h"
 
 namespace hr::net {
 
@@ -32,9 +33,10 @@ struct Header {
 class Headers {
  public:
   void add(std::string name, std::string value);
-  void set(std::string_view name, std::string value);        // replaces every one of that name
+  void set(std::string_view name, std::string value);                 // replaces every one of that name
   std::optional<std::string_view> find(std::string_view name) const;  // the first one
   std::size_t count(std::string_view name) const;
+  void assign(codec::HeaderFields fields);  // these instead of all; reuses what memory there is
   std::vector<Header>::const_iterator begin() const { return all_.begin(); }
   std::vector<Header>::const_iterator end() const { return all_.end(); }
   std::size_t size() const { return all_.size(); }
@@ -45,7 +47,7 @@ class Headers {
 
 struct Peer {
   bool unix_socket = false;
-  std::string address;  // of TCP peers, without the port; "unix" otherwise
+  std::string address;                      // of TCP peers, without the port; "unix" otherwise
   std::uint32_t uid = 0, gid = 0, pid = 0;  // SO_PEERCRED of unix peers
 };
 

@@ -2,13 +2,9 @@
 // to start a coroutine. Owned by main; everything that runs on it must end before it does.
 #pragma once
 
-#include <cstddef>
-#include <functional>
-#include <memory>
-#include <string>
-#include <string_view>
-#include <type_traits>
-#include <utility>
+#include "base/log.h"
+#include "base/result.h"
+#include "base/time.h"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
@@ -18,9 +14,16 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "base/log.h"
-#include "base/result.h"
-#include "base/time.h"
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 namespace hr::net {
 
@@ -36,8 +39,11 @@ class Gate {
 
  private:
   friend class Runtime;
+  void left();
+
   std::size_t inside_ = 0;
   bool closed_ = false;
+  std::vector<std::move_only_function<void()>> emptied_;
 };
 
 class Runtime {
@@ -50,18 +56,23 @@ class Runtime {
   // Starts `task`; an exception that leaves it is logged with `name` (never swallowed). False: gate closed.
   bool spawn(Gate& gate, std::string name, Task<void> task);
 
-  // Runs `work` on the pool; resumes on the reactor with its value.
+  // Closes the gate and waits until nothing is inside.
+  Task<void> finish(Gate& gate);
+
+  // Runs `work` on the pool; resumes on the reactor with its value, or with the exception it threw.
   template <class F>
   auto on_pool(F work) -> Task<std::invoke_result_t<F>>;
 
   // Any thread: runs `work` on the reactor, soon.
   void post(std::move_only_function<void()> work);
 
-  // Until stop(). Returns after the last handler ran.
+  // Until stop(). Returns after the handler that runs at that moment.
   void run();
-  void stop();
+  void stop();  // any thread
 
  private:
+  void report(std::string_view name, const std::exception_ptr& thrown) const;
+
   boost::asio::io_context context_{1};
   boost::asio::thread_pool pool_;
   hr::Log diary_;
@@ -69,7 +80,8 @@ class Runtime {
 
 // Waits until `start(callback)` has its callback called, on the reactor, and yields what it was called with:
 //   Status s = co_await await_call<Status>([&](auto done) { store.change_queues(..., std::move(done)); });
-// The callback must be called exactly once (dropping it resumes nobody).
+// The callback must be called exactly once, on the reactor; dropping it ends the coroutine. It may be called
+// inside start(), but not in an endless loop of waits: each such call nests on the stack.
 template <class T, class Start>
 Task<T> await_call(Start start) {
   co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(T)>(
@@ -82,11 +94,23 @@ Task<T> await_call(Start start) {
 template <class F>
 auto Runtime::on_pool(F work) -> Task<std::invoke_result_t<F>> {
   using T = std::invoke_result_t<F>;
-  co_return co_await await_call<T>([this, job = std::move(work)](auto done) mutable {
+  struct Outcome {
+    std::optional<T> value;
+    std::exception_ptr thrown;
+  };
+  Outcome outcome = co_await await_call<Outcome>([this, job = std::move(work)](auto done) mutable {
     boost::asio::post(pool_, [this, run = std::move(job), finish = std::move(done)]() mutable {
-      post([value = run(), back = std::move(finish)]() mutable { back(std::move(value)); });
+      Outcome out;
+      try {
+        out.value.emplace(run());
+      } catch (...) {
+        out.thrown = std::current_exception();
+      }
+      post([result = std::move(out), back = std::move(finish)]() mutable { back(std::move(result)); });
     });
   });
+  if (outcome.thrown) std::rethrow_exception(outcome.thrown);
+  co_return std::move(*outcome.value);
 }
 
 }  // namespace hr::net

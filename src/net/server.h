@@ -3,12 +3,6 @@
 // before a handler sees it. Deadlines and limits: ServerLimits; each is answered with its own status.
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <string>
-#include <variant>
-#include <vector>
-
 #include "base/log.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -16,23 +10,33 @@
 #include "net/runtime.h"
 #include "os/entropy.h"
 
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
 namespace hr::net {
 
 struct ServerLimits {
-  std::size_t connections_max = 16'000;    // further ones wait in the kernel's queue
-  std::size_t target_bytes_max = 8'192;    // 414
-  std::size_t header_bytes_max = 16'384;   // request line and all headers: 431
-  std::size_t headers_max = 100;           // 431
-  Duration header_timeout = 10s;           // from the first byte of a request to the end of its headers: 408
-  Duration idle_timeout = 75s;             // between requests
-  Duration body_stall_timeout = 30s;       // without one byte of the body: 408
-  std::uint64_t body_bytes_per_second_min = 256;  // averaged from the 30th second on: 408
-  Duration write_stall_timeout = 30s;      // without one byte taken by the peer: closed
+  std::size_t connections_max = 16'000;       // further ones wait in the kernel's queue
+  std::size_t target_bytes_max = 8'192;       // 414
+  std::size_t header_bytes_max = 16'384;      // request line and all headers: 431
+  std::size_t header_line_bytes_max = 8'192;  // one header: 431
+  std::size_t headers_max = 100;              // 431
+  Duration header_timeout = 10s;      // from the first byte of a request to the end of its headers: 408
+  Duration idle_timeout = 75s;        // between requests
+  Duration body_stall_timeout = 30s;  // without one byte of the body: 408
+  std::uint64_t body_bytes_per_second_min = 256;  // averaged over the time waited for the body: 408
+  Duration body_rate_grace = 30s;                 // waited before that rate counts
+  Duration write_stall_timeout = 30s;             // without one byte taken by the peer: closed
+  Duration linger_timeout = 2s;  // how long a refused request is still read, so that its answer arrives
+  std::uint64_t drain_bytes_max = 65'536;  // of a body no handler read; a longer one costs its connection
 };
 
 struct TcpAddress {
-  std::string host;         // a numeric address
-  std::uint16_t port = 0;   // 0: any free one
+  std::string host;        // a numeric address
+  std::uint16_t port = 0;  // 0: any free one
 };
 struct UnixAddress {
   std::string path;
@@ -49,6 +53,8 @@ struct ServerStats {
   std::uint64_t responses_by_class[6] = {};  // [2]: 2xx ...
 };
 
+struct ServerState;
+
 class Server {
  public:
   Server(Runtime& runtime, Handler& handler, os::Entropy& entropy, hr::Log diary, ServerLimits limits = {});
@@ -63,8 +69,7 @@ class Server {
   ServerStats stats() const;
 
  private:
-  struct State;
-  std::shared_ptr<State> state_;  // shared with its connections
+  std::shared_ptr<ServerState> state_;  // shared with its connections
 };
 
 }  // namespace hr::net
