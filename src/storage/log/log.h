@@ -8,19 +8,19 @@
 // process is to end (DESIGN: after a failed fsync the page cache lies).
 #pragma once
 
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <span>
-#include <string>
-#include <vector>
-
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "os/disk.h"
 #include "os/entropy.h"
 #include "storage/log/record.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace hr::storage {
 
@@ -33,8 +33,9 @@ struct LogOptions {
 };
 
 struct RecoveryReport {
-  Lsn last = 0;                  // of the last group kept
-  Time logged;                   // the latest time in any batch: the clock starts no earlier
+  Lsn first = 1;  // of the first group that the oldest segment may hold
+  Lsn last = 0;   // of the last group kept
+  Time logged;    // the latest time in any batch: the clock starts no earlier
   std::uint64_t segments = 0;
   std::uint64_t bytes_read = 0;
   std::uint64_t torn_bytes = 0;  // cut from the end: unacknowledged by construction
@@ -58,7 +59,9 @@ class SegmentedLog {
     std::vector<Location> at;
   };
   // All records of the group, in order, become durable together or not at all.
-  // kNoSpace, kBusy, kLimit: nothing was appended. Any other error: the log is dead.
+  // kNoSpace, kBusy, kLimit, kInvalid: nothing was appended. Any other error: the log is dead.
+  // kBusy: too much is pending, or the next segment is being prepared. kInvalid: an empty group, a foreign
+  // kind.
   virtual Result<Appended> append(std::span<const Record> group, Space space, Release release, Time now) = 0;
 
   // --- the log thread ---
@@ -72,6 +75,9 @@ class SegmentedLog {
   virtual bool wants_sync() const = 0;
   // Returns the last lsn durable.
   virtual Result<Lsn> sync() = 0;
+  // For idle moments: makes everything written durable, and says so in the log, so that later damage to the
+  // last batch is told apart from a torn tail. Does nothing while something is pending or when all is said.
+  virtual Status mark() = 0;
 
   // --- any thread ---
 
@@ -92,7 +98,8 @@ class SegmentedLog {
 // Opens (or creates) the log below `disk`, hands every kept record to `replay` in order, cuts a torn tail,
 // and makes all of it durable before it returns. kCorrupt: damage below the durable mark, named by segment
 // and byte; nothing was changed. `replay` may stop recovery with an error.
-Result<std::unique_ptr<SegmentedLog>> open_log(os::Disk& disk, os::Entropy& entropy, const LogOptions& options,
+Result<std::unique_ptr<SegmentedLog>> open_log(os::Disk& disk, os::Entropy& entropy,
+                                               const LogOptions& options,
                                                const std::function<Status(const RecoveredRecord&)>& replay,
                                                RecoveryReport& report);
 

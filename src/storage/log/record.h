@@ -1,9 +1,9 @@
 // The values of the log: records, groups, where they stand and when they are released. Plain data.
 #pragma once
 
-#include <cstdint>
-
 #include "base/bytes.h"
+
+#include <cstdint>
 
 namespace hr::storage {
 
