@@ -1,19 +1,37 @@
-// How objects and buckets stand in the index, and their keys there.
+// How objects and buckets stand in the index, and their keys there. Every value begins with a byte that says
+// what it is and in which version; decoding anything else, or a value with bytes left over, is kCorrupt.
+// docs/formats/object-records.md
 #pragma once
 
 #include "base/bytes.h"
 #include "base/result.h"
 #include "object/object.h"
 
+#include <cstdint>
+#include <variant>
+
 namespace hr::object {
 
 Bytes object_key(BucketId bucket, ByteView key);  // of Table::kObjects and Table::kBodies
 ByteView key_in_bucket(ByteView object_key);      // the S3 key of an index key
+// The first index key behind all that begin with `prefix`; empty: there is none.
+Bytes key_after_prefix(Bytes prefix);
 
 Bytes encode(const Object& object);
 Result<Object> decode_object(ByteView value);
 
 Bytes encode(const Bucket& bucket);
 Result<Bucket> decode_bucket(ByteView value);
+
+// The row of Table::kBuckets that is no bucket, under kCounterKey: every number the engine has given out, to
+// a bucket or a change, is smaller.
+struct Counter {
+  std::uint64_t reserved = 0;
+  bool operator==(const Counter&) const = default;
+};
+inline constexpr ByteView kCounterKey = "";  // sorts first; no bucket is named so
+Bytes encode(const Counter& counter);
+// Any value of Table::kBuckets.
+Result<std::variant<Bucket, Counter>> decode_bucket_row(ByteView value);
 
 }  // namespace hr::object

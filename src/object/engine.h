@@ -3,8 +3,16 @@
 // newest record is not applied yet. Conditions are judged against the pending table, else against what the
 // caller read from the index, if the key has not moved since; if it has, the caller reads again.
 //
-// Pure as the queue engine is: no clock, thread or file inside; not thread-safe, the sequencing thread owns it.
+// A command that was decided must be logged: its records appended (then appended()), or the engine discarded.
+// Pure as the queue engine is: no clock, thread or file inside; not thread-safe, the sequencing thread owns
+// it.
 #pragma once
+
+#include "base/result.h"
+#include "base/time.h"
+#include "object/object.h"
+#include "storage/index/index.h"
+#include "storage/log/record.h"
 
 #include <cstdint>
 #include <expected>
@@ -15,25 +23,19 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
-#include "base/time.h"
-#include "object/object.h"
-#include "storage/index/index.h"
-#include "storage/log/record.h"
-
 namespace hr::object {
 
 // Why a command was refused. Each is one error of S3.
 enum class Fault : std::uint8_t {
   kNoSuchBucket,
-  kBucketExists,        // BucketAlreadyExists (another account's)
-  kBucketOwned,         // BucketAlreadyOwnedByYou
+  kBucketExists,  // BucketAlreadyExists (another account's)
+  kBucketOwned,   // BucketAlreadyOwnedByYou
   kBucketNotEmpty,
   kTooManyBuckets,
-  kNoSuchKey,           // If-Match on a key that is not there
+  kNoSuchKey,  // If-Match (put or delete) on a key that is not there
   kPreconditionFailed,
-  kStale,               // the key (or bucket) moved since it was read: watch and read again
-  kSlowDown,            // the pending table is full
+  kStale,     // the key (or bucket) moved since it was read: watch and read again
+  kSlowDown,  // the pending table is full
 };
 
 template <class T>
@@ -52,35 +54,40 @@ struct Effects {
 
 struct Limits {
   std::size_t buckets_max = 1'000;
-  std::size_t pending_max = 100'000;
+  std::size_t pending_max = 100'000;  // changes of objects that are not applied yet
 };
 
 class Engine;
 
-// While it lives, the engine notes whether the key (or anything in the bucket) changes. Take it before reading
-// the index, hand it to the command that relies on what was read. Must not outlive the engine.
+// While it lives, the engine notes whether what may be read from the index about the key (or about anything
+// in the bucket) changes: at every decided change, and again when that change leaves the pending table. Take
+// it before reading the index, hand it to the command that relies on what was read; one that was never taken
+// has moved. Taken, asked and destroyed by the engine's thread, and not after the engine.
 class Watch {
  public:
   Watch() = default;
-  Watch(Watch&& other) noexcept;
+  Watch(Watch&& other) noexcept = default;
   Watch& operator=(Watch&& other) noexcept;
   ~Watch();
   bool moved() const;
 
  private:
-  friend class Engine;
+  friend class WatchTable;
   struct Node;
-  std::shared_ptr<Node> node_;  // shared with the engine's table, which outlives no watch
+  explicit Watch(std::shared_ptr<Node> node) : node_(std::move(node)) {}
+  void leave();
+
+  std::shared_ptr<Node> node_;  // shared with the table and the other watches of the key
 };
 
 struct PutObject {
   std::string bucket;
   std::string key;
-  Object object;       // sequencer is filled in by the engine
-  Bytes inline_body;   // when object.blob is not set
+  Object object;      // `sequencer` and `modified` are filled in by the engine
+  Bytes inline_body;  // when object.blob is not set; at most kInlineBytesMax
   WriteCondition condition;
-  std::string event_name;        // "ObjectCreated:Put", "ObjectCreated:Copy", ...
-  std::string principal;         // for the event record: access key id
+  std::string event_name;  // "ObjectCreated:Put", "ObjectCreated:Copy", ...
+  std::string principal;   // for the event record: access key id
   std::string source_ip;
   std::string request_id;
 };
@@ -88,13 +95,13 @@ struct PutObject {
 struct DeleteObject {
   std::string bucket;
   std::string key;
-  std::optional<std::string> if_match;
+  std::optional<std::string> if_match;  // an ETag without quotes, or "*"
   std::string principal, source_ip, request_id;
 };
 
 struct WriteDone {
-  std::uint64_t sequencer = 0;
-  bool existed = false;  // the key was there before (deletes only)
+  std::uint64_t sequencer = 0;  // of the change; 0 when nothing changed
+  bool existed = false;         // the key was there before (deletes only)
 };
 
 class Engine {
@@ -114,7 +121,7 @@ class Engine {
                               Time now, Effects& out);
   // `index_empty`: what the caller saw in the index after `watch` was taken.
   Outcome<void> delete_bucket(const std::string& name, const Watch& watch, bool index_empty, Effects& out);
-  // Replaces the rules; each new rule's queue gets S3's test event.
+  // Replaces the rules (checked before by validate_rules()); the queue of each new one gets S3's test event.
   Outcome<void> set_notifications(const std::string& name, std::vector<NotificationRule> rules,
                                   const std::string& request_id, Time now, Effects& out);
 
@@ -122,16 +129,19 @@ class Engine {
   // only when the condition asks for it.
   Outcome<WriteDone> put(PutObject request, const Watch& watch, const std::optional<Object>& known, Time now,
                          Effects& out);
-  // Deleting a key that is not there changes nothing and is fine (no record, no event).
-  Outcome<WriteDone> remove(const DeleteObject& request, const Watch& watch, const std::optional<Object>& known,
-                            Time now, Effects& out);
+  // Deleting a key that is not there changes nothing and is fine (no record, no event), so this needs `known`
+  // always.
+  Outcome<WriteDone> remove(const DeleteObject& request, const Watch& watch,
+                            const std::optional<Object>& known, Time now, Effects& out);
 
-  // The records of one step were appended as `lsn` / have been applied up to `lsn`.
+  // The object records of one step were appended as `lsn`, in the order they were decided / everything up to
+  // `lsn` has been applied.
   void appended(std::span<const storage::Record> records, storage::Lsn lsn);
   void applied(storage::Lsn lsn);
   std::size_t pending() const;
 
-  // Start: buckets as the index has them, then the log's records after the index's position.
+  // Start: every value of Table::kBuckets, then the log's records, at least those after the index's position.
+  // Restored changes are not pending: they must be applied to the index before the first command.
   Status load_bucket(ByteView index_value);
   Status restore(const storage::RecoveredRecord& record);
 

@@ -1,24 +1,24 @@
-// Listing keys of one bucket: prefix, delimiter, start and page size over a cursor. A common prefix is skipped
-// by one seek, so a page costs its own entries however many keys hide behind a delimiter.
+// Listing keys of one bucket: prefix, delimiter, start and page size over a cursor. A common prefix is
+// skipped by one seek, so a page costs its own entries however many keys hide behind a delimiter.
 #pragma once
+
+#include "base/result.h"
+#include "object/object.h"
+#include "storage/index/index.h"
 
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
-#include "object/object.h"
-#include "storage/index/index.h"
-
 namespace hr::object {
 
 struct ListRequest {
   BucketId bucket{};
   std::string prefix;
-  std::string delimiter;  // empty: none; may be longer than one byte
-  std::string after;      // exclusive: only keys (and common prefixes) greater than this
-  std::size_t max = 1000; // entries and common prefixes together, 0 to 1,000
+  std::string delimiter;   // empty: none; may be longer than one byte
+  std::string after;       // exclusive: only keys (and common prefixes) greater than this
+  std::size_t max = 1000;  // entries and common prefixes together, 0 to 1,000
 };
 
 struct ListedObject {

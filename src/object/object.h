@@ -2,15 +2,15 @@
 // stand in the log and the index: object/coding.h and docs/formats/object-records.md.
 #pragma once
 
+#include "base/bytes.h"
+#include "base/time.h"
+#include "storage/blob/blob.h"
+
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "base/bytes.h"
-#include "base/time.h"
-#include "storage/blob/blob.h"
 
 namespace hr::object {
 

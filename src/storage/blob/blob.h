@@ -4,18 +4,20 @@
 // a key. See docs/formats/blob.md.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <string>
-#include <vector>
-
 #include "base/bytes.h"
 #include "base/result.h"
 #include "os/disk.h"
 
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
 namespace hr::storage {
+
+inline constexpr unsigned kBlobFolders = 256;
 
 struct BlobName {
   std::uint64_t epoch = 0;
@@ -25,26 +27,32 @@ struct BlobName {
   auto operator<=>(const BlobName&) const = default;
   std::string path() const;  // relative to the store's folder
 };
+std::optional<BlobName> parse_blob_name(std::string_view name);  // the last part of a path
 
-// One upload. Destroyed before commit() it removes its file.
+// One upload, by one thread at a time. Destroyed before commit() it removes its file. After an error only its
+// destructor may be called.
 class BlobWriter {
  public:
   virtual ~BlobWriter() = default;
   virtual Status append(ByteView data) = 0;
-  virtual Result<BlobName> commit() = 0;  // fsyncs the file and its folder
+  virtual Result<BlobName> commit() = 0;  // fsyncs the file and its folder; then the writer is done
   virtual std::uint64_t bytes() const = 0;
 };
 
-// Thread-safe. All calls block: not for the reactor.
+// Thread-safe. All calls block: not for the reactor. A blob that was committed and whose record was then
+// refused is the caller's to remove().
 class BlobStore {
  public:
   virtual ~BlobStore() = default;
   virtual Result<std::unique_ptr<BlobWriter>> create() = 0;
+  // kNotFound when it was removed: the object has changed since its name was read.
   virtual Result<std::unique_ptr<os::File>> open(const BlobName& name) const = 0;
   virtual Status remove(const BlobName& name) = 0;  // fine if it is gone
-  virtual Result<std::vector<BlobName>> list() const = 0;
+  // What stands in one of the kBlobFolders folders. Files with other names are left alone.
+  virtual Result<std::vector<BlobName>> list(unsigned folder) const = 0;
 };
 
+// `epoch`: of this run, never used before. Makes the folders that are missing.
 Result<std::unique_ptr<BlobStore>> open_blobs(os::Disk& disk, std::uint64_t epoch);
 
 }  // namespace hr::storage

@@ -1,0 +1,81 @@
+// The applier: brings the object records of the log into the index, in log order, and removes the files of
+// bodies nobody refers to any more. A batch of groups becomes one change of the index; a file goes only after
+// the change that drops the last reference to it. Owns nothing; one thread at a time. Any error is the end:
+// what was applied is known again only from the index and the log.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "object/engine.h"
+#include "storage/blob/blob.h"
+#include "storage/index/index.h"
+#include "storage/log/record.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace hr::object {
+
+// A durable record of the object engine's kinds.
+struct AppliedRecord {
+  storage::Lsn lsn = 0;
+  std::uint8_t kind = 0;
+  Bytes payload;
+};
+
+struct ApplierLimits {
+  std::uint64_t held_bytes_max = 256U << 20;  // of records applied and not flushed
+  Duration held_max = 60s;
+  std::size_t batch_bytes_max = 8U << 20;  // a larger batch is applied in several, cut between groups
+};
+
+class Applier {
+ public:
+  Applier(storage::Index& index, storage::BlobStore& blobs, ApplierLimits limits = {})
+      : index_(index), blobs_(blobs), limits_(limits) {}
+
+  // Whole groups, in log order; those the index has already are skipped. `upto`: the log holds no other
+  // object records up to there (0: up to the last record given). Returns the position readers see.
+  Result<storage::Lsn> apply(std::span<const AppliedRecord> records, storage::Lsn upto = 0);
+
+  // Flushes what is held back if it is much or old. Call after each apply(), and when idle.
+  Status maybe_flush(Time now);
+  Status flush();  // everything applied is durable, and so is the position
+
+ private:
+  Status gather(const AppliedRecord& record);
+  Status note_replaced(const Bytes& key, const std::optional<Bytes>& value);
+  Status write(storage::Lsn upto);
+
+  storage::Index& index_;
+  storage::BlobStore& blobs_;
+  const ApplierLimits limits_;
+
+  // The batch in the making.
+  std::vector<storage::IndexChange> changes_;
+  std::size_t batch_bytes_ = 0;
+  std::map<Bytes, std::optional<storage::BlobName>> written_;  // by key: the blob its newest change names
+  std::vector<storage::BlobName> garbage_;
+
+  storage::Lsn seen_ = 0;  // the index is complete up to here, though its own position may be older
+  std::uint64_t held_bytes_ = 0;
+  std::optional<Time> held_since_;
+};
+
+struct SweepReport {
+  std::uint64_t blobs = 0;    // of earlier epochs, looked at
+  std::uint64_t removed = 0;  // orphans
+};
+
+// Removes the blobs of epochs other than `epoch` that no object refers to: what crashes left behind. Run it
+// after recovery, when every logged record is applied; writes may go on meanwhile. Memory is bounded: it
+// looks at about `batch` blobs at a time and scans the objects once for each such batch.
+Result<SweepReport> sweep_orphans(storage::BlobStore& blobs, const storage::Index& index, std::uint64_t epoch,
+                                  std::size_t batch = 1U << 20);
+
+}  // namespace hr::object

@@ -1,0 +1,307 @@
+#include "object/engine.h"
+
+#include "base/check.h"
+#include "object/coding.h"
+#include "object/notification.h"
+#include "object/records.h"
+#include "object/watch.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+#include <unordered_map>
+#include <utility>
+
+namespace hr::object {
+namespace {
+
+// Numbers are logged in advance, so many at a time, not each by itself.
+constexpr std::uint64_t kReserveAhead = 1U << 16;
+
+// What a write is judged against.
+struct Judged {
+  bool exists = false;
+  std::string etag;
+};
+
+// Newest decided state of a key that the index may not show yet.
+struct Pending {
+  std::uint64_t sequencer = 0;
+  Judged state;
+};
+
+// One decided change of an object, in log order.
+struct Unapplied {
+  storage::Lsn lsn = 0;  // 0: not appended yet
+  std::uint64_t sequencer = 0;
+  BucketId bucket{};
+  Bytes key;  // of the index
+};
+
+std::optional<Fault> refused(const WriteCondition& condition, const Judged& now) {
+  if (condition.if_none_match_any && now.exists) return Fault::kPreconditionFailed;
+  if (!condition.if_match) return std::nullopt;
+  if (!now.exists) return Fault::kNoSuchKey;
+  if (*condition.if_match != "*" && *condition.if_match != now.etag) return Fault::kPreconditionFailed;
+  return std::nullopt;
+}
+
+Bytes watch_key_of(BucketId bucket) { return big_endian(std::to_underlying(bucket)); }
+
+}  // namespace
+
+struct Engine::State {
+  Limits limits;
+  std::map<std::string, Bucket, std::less<>> buckets;
+  std::unordered_map<Bytes, Pending, BytesHash, std::equal_to<>> pending;
+  std::deque<Unapplied> changes;  // not applied, in the order they were decided
+  std::size_t unplaced = 0;       // the last so many of `changes` have no lsn yet
+  std::unordered_map<std::uint64_t, std::size_t> pending_objects;  // by bucket: pending keys that exist
+  WatchTable keys;                                                 // by index key
+  WatchTable whole_buckets;                                        // by watch_key_of()
+  std::uint64_t next = 1;                                          // number of the next bucket or change
+  std::uint64_t reserved = 1;  // numbers below it may be given out: it is in the log or among the records
+
+  Bucket* find(std::string_view name) {
+    const auto found = buckets.find(name);
+    return found == buckets.end() ? nullptr : &found->second;
+  }
+
+  std::uint64_t number(Effects& out);
+  void moved(BucketId bucket, const Bytes& key);
+  Outcome<Judged> judge(const Bytes& key, const Watch& watch, const std::optional<Object>& known) const;
+  void decided(BucketId bucket, Bytes key, std::uint64_t sequencer, Judged state);
+  void count(BucketId bucket, bool before, bool after);
+  void forget(const Unapplied& change);
+  void announce(const Bucket& bucket, const Change& change, Effects& out) const;
+};
+
+std::uint64_t Engine::State::number(Effects& out) {
+  if (next >= reserved) {
+    reserved = next + kReserveAhead;
+    out.records.push_back(record_of(Counter{reserved}));
+  }
+  return next++;
+}
+
+void Engine::State::moved(BucketId bucket, const Bytes& key) {
+  keys.moved(key);
+  whole_buckets.moved(watch_key_of(bucket));
+}
+
+Outcome<Judged> Engine::State::judge(const Bytes& key, const Watch& watch,
+                                     const std::optional<Object>& known) const {
+  if (const auto found = pending.find(key); found != pending.end()) return found->second.state;
+  if (watch.moved()) return std::unexpected(Fault::kStale);
+  if (!known) return Judged{};
+  return Judged{.exists = true, .etag = known->etag};
+}
+
+void Engine::State::count(BucketId bucket, bool before, bool after) {
+  if (before == after) return;
+  std::size_t& count = pending_objects[std::to_underlying(bucket)];
+  after ? ++count : --count;
+  if (count == 0) pending_objects.erase(std::to_underlying(bucket));
+}
+
+void Engine::State::decided(BucketId bucket, Bytes key, std::uint64_t sequencer, Judged state) {
+  moved(bucket, key);
+  Pending& entry = pending[key];
+  count(bucket, entry.state.exists, state.exists);
+  entry = {sequencer, std::move(state)};
+  changes.push_back({.lsn = 0, .sequencer = sequencer, .bucket = bucket, .key = std::move(key)});
+  ++unplaced;
+}
+
+// The change is in the index. A newer one of its key keeps the entry. Who took a watch while the entry stood
+// may have read the index from before: that watch moves now, since the entry will not speak for it any more.
+void Engine::State::forget(const Unapplied& change) {
+  const auto found = pending.find(change.key);
+  if (found == pending.end() || found->second.sequencer != change.sequencer) return;
+  count(change.bucket, found->second.state.exists, false);
+  pending.erase(found);
+  moved(change.bucket, change.key);
+}
+
+void Engine::State::announce(const Bucket& bucket, const Change& change, Effects& out) const {
+  for (const NotificationRule& rule : bucket.notifications) {
+    if (!matches(rule, change.event_name, change.key)) continue;
+    out.events.push_back({rule.queue_arn, event_message(bucket, rule, change)});
+  }
+}
+
+Engine::Engine(Limits limits) : state_(std::make_unique<State>()) { state_->limits = limits; }
+
+Engine::~Engine() = default;
+
+const Bucket* Engine::bucket(std::string_view name) const { return state_->find(name); }
+
+std::vector<const Bucket*> Engine::buckets(std::string_view account) const {
+  std::vector<const Bucket*> found;
+  for (const auto& [name, bucket] : state_->buckets) {
+    if (bucket.account == account) found.push_back(&bucket);
+  }
+  return found;
+}
+
+Watch Engine::watch_key(BucketId bucket, std::string_view key) {
+  return state_->keys.watch(object_key(bucket, key));
+}
+
+Watch Engine::watch_bucket(BucketId bucket) { return state_->whole_buckets.watch(watch_key_of(bucket)); }
+
+Outcome<void> Engine::create_bucket(const std::string& name, const std::string& account,
+                                    const std::string& region, Time now, Effects& out) {
+  if (const Bucket* there = state_->find(name)) {
+    return std::unexpected(there->account == account ? Fault::kBucketOwned : Fault::kBucketExists);
+  }
+  if (state_->buckets.size() >= state_->limits.buckets_max) return std::unexpected(Fault::kTooManyBuckets);
+  const Bucket bucket{.id = BucketId{state_->number(out)},
+                      .name = name,
+                      .account = account,
+                      .region = region,
+                      .created = now,
+                      .notifications = {}};
+  out.records.push_back(record_of(bucket));
+  state_->buckets.emplace(name, bucket);
+  return {};
+}
+
+Outcome<void> Engine::delete_bucket(const std::string& name, const Watch& watch, bool index_empty,
+                                    Effects& out) {
+  const Bucket* bucket = state_->find(name);
+  if (bucket == nullptr) return std::unexpected(Fault::kNoSuchBucket);
+  if (state_->pending_objects.contains(std::to_underlying(bucket->id))) {
+    return std::unexpected(Fault::kBucketNotEmpty);
+  }
+  if (watch.moved()) return std::unexpected(Fault::kStale);
+  if (!index_empty) return std::unexpected(Fault::kBucketNotEmpty);
+  out.records.push_back(record_of(BucketDeleted{bucket->id, name}));
+  state_->whole_buckets.moved(watch_key_of(bucket->id));
+  state_->buckets.erase(name);
+  return {};
+}
+
+Outcome<void> Engine::set_notifications(const std::string& name, std::vector<NotificationRule> rules,
+                                        const std::string& request_id, Time now, Effects& out) {
+  Bucket* bucket = state_->find(name);
+  if (bucket == nullptr) return std::unexpected(Fault::kNoSuchBucket);
+  std::set<std::string> told;
+  for (const NotificationRule& rule : rules) {
+    if (std::ranges::find(bucket->notifications, rule) != bucket->notifications.end()) continue;
+    if (!told.insert(rule.queue_arn).second) continue;
+    out.events.push_back({rule.queue_arn, test_message(*bucket, request_id, now)});
+  }
+  bucket->notifications = std::move(rules);
+  out.records.push_back(record_of(*bucket));
+  return {};
+}
+
+Outcome<WriteDone> Engine::put(PutObject request, const Watch& watch, const std::optional<Object>& known,
+                               Time now, Effects& out) {
+  const Bucket* bucket = state_->find(request.bucket);
+  if (bucket == nullptr) return std::unexpected(Fault::kNoSuchBucket);
+  Bytes key = object_key(bucket->id, request.key);
+  if (request.condition.if_none_match_any || request.condition.if_match) {
+    const auto judged = state_->judge(key, watch, known);
+    if (!judged) return std::unexpected(judged.error());
+    if (const auto fault = refused(request.condition, *judged)) return std::unexpected(*fault);
+  }
+  if (pending() >= state_->limits.pending_max) return std::unexpected(Fault::kSlowDown);
+
+  Object& object = request.object;
+  HR_CHECK(object.blob.has_value() || request.inline_body.size() <= kInlineBytesMax);
+  object.sequencer = state_->number(out);
+  object.modified = now;
+  const Bytes value = encode(object);
+  std::optional<ByteView> body;
+  if (!object.blob) body = request.inline_body;
+  out.records.push_back(record_of(ObjectPut{bucket->id, request.key, value, body}));
+  state_->announce(*bucket,
+                   {.event_name = request.event_name,
+                    .key = request.key,
+                    .created = &object,
+                    .sequencer = object.sequencer,
+                    .principal = request.principal,
+                    .source_ip = request.source_ip,
+                    .request_id = request.request_id,
+                    .time = now},
+                   out);
+  state_->decided(bucket->id, std::move(key), object.sequencer, {.exists = true, .etag = object.etag});
+  return WriteDone{.sequencer = object.sequencer};
+}
+
+Outcome<WriteDone> Engine::remove(const DeleteObject& request, const Watch& watch,
+                                  const std::optional<Object>& known, Time now, Effects& out) {
+  const Bucket* bucket = state_->find(request.bucket);
+  if (bucket == nullptr) return std::unexpected(Fault::kNoSuchBucket);
+  Bytes key = object_key(bucket->id, request.key);
+  const auto judged = state_->judge(key, watch, known);
+  if (!judged) return std::unexpected(judged.error());
+  const WriteCondition condition{.if_none_match_any = false, .if_match = request.if_match};
+  if (const auto fault = refused(condition, *judged)) return std::unexpected(*fault);
+  if (!judged->exists) return WriteDone{};
+  if (pending() >= state_->limits.pending_max) return std::unexpected(Fault::kSlowDown);
+
+  const std::uint64_t sequencer = state_->number(out);
+  out.records.push_back(record_of(ObjectRemoved{bucket->id, sequencer, request.key}));
+  state_->announce(*bucket,
+                   {.event_name = "ObjectRemoved:Delete",
+                    .key = request.key,
+                    .created = nullptr,
+                    .sequencer = sequencer,
+                    .principal = request.principal,
+                    .source_ip = request.source_ip,
+                    .request_id = request.request_id,
+                    .time = now},
+                   out);
+  state_->decided(bucket->id, std::move(key), sequencer, {.exists = false, .etag = {}});
+  return WriteDone{.sequencer = sequencer, .existed = true};
+}
+
+void Engine::appended(std::span<const storage::Record> records, storage::Lsn lsn) {
+  HR_CHECK(lsn > 0);
+  for (const storage::Record& record : records) {
+    const Kind kind{record.kind};
+    if (kind != Kind::kObjectPut && kind != Kind::kObjectRemoved) continue;
+    HR_CHECK(state_->unplaced > 0);
+    state_->changes[state_->changes.size() - state_->unplaced].lsn = lsn;
+    --state_->unplaced;
+  }
+}
+
+void Engine::applied(storage::Lsn lsn) {
+  auto& changes = state_->changes;
+  while (changes.size() > state_->unplaced && changes.front().lsn <= lsn) {
+    state_->forget(changes.front());
+    changes.pop_front();
+  }
+}
+
+std::size_t Engine::pending() const { return state_->changes.size(); }
+
+Status Engine::load_bucket(ByteView index_value) {
+  HR_ASSIGN(auto row, decode_bucket_row(index_value));
+  if (const Counter* counter = std::get_if<Counter>(&row)) {
+    state_->next = state_->reserved = std::max(state_->reserved, counter->reserved);
+    return {};
+  }
+  Bucket& bucket = std::get<Bucket>(row);
+  state_->buckets.insert_or_assign(bucket.name, bucket);
+  return {};
+}
+
+Status Engine::restore(const storage::RecoveredRecord& record) {
+  HR_ASSIGN(auto any, decode_record(record.kind, record.payload));
+  if (const auto* bucket = std::get_if<Bucket>(&any)) {
+    state_->buckets.insert_or_assign(bucket->name, *bucket);
+  } else if (const auto* deleted = std::get_if<BucketDeleted>(&any)) {
+    state_->buckets.erase(deleted->name);
+  } else if (const auto* counter = std::get_if<Counter>(&any)) {
+    state_->next = state_->reserved = std::max(state_->reserved, counter->reserved);
+  }
+  return {};
+}
+
+}  // namespace hr::object

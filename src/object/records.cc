@@ -1,0 +1,157 @@
+#include "object/records.h"
+
+#include "object/engine.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace hr::object {
+namespace {
+
+constexpr std::uint8_t kVersion = 1;
+
+storage::Record begin(Kind kind, std::size_t bytes) {
+  storage::Record record{.kind = std::to_underlying(kind), .payload = {}};
+  record.payload.reserve(bytes);
+  Writer(record.payload).u8(kVersion);
+  return record;
+}
+
+Result<AnyRecord> take(Kind kind, Reader& in) {
+  switch (kind) {
+    case Kind::kBucketSet:
+      return decode_bucket(in.raw(in.left()));
+    case Kind::kCounter:
+      return Counter{in.u64()};
+    case Kind::kBucketDeleted: {
+      BucketDeleted deleted;
+      deleted.id = BucketId{in.u64()};
+      deleted.name = in.str();
+      return deleted;
+    }
+    case Kind::kObjectPut: {
+      ObjectPut put;
+      put.bucket = BucketId{in.u64()};
+      put.key = in.str();
+      put.object = in.str();
+      if (in.boolean()) put.body = in.str();
+      return put;
+    }
+    case Kind::kObjectRemoved: {
+      ObjectRemoved removed;
+      removed.bucket = BucketId{in.u64()};
+      removed.sequencer = in.u64();
+      removed.key = in.str();
+      return removed;
+    }
+  }
+  return fail(Errc::kCorrupt,
+              fmt::format("an object record of unknown kind {}: damaged, or written by a newer "
+                          "headrace",
+                          std::to_underlying(kind)));
+}
+
+template <class... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+
+using storage::IndexChange;
+using storage::Table;
+
+}  // namespace
+
+storage::Record record_of(const Bucket& bucket) {
+  const Bytes value = encode(bucket);
+  storage::Record record = begin(Kind::kBucketSet, value.size() + 1);
+  Writer(record.payload).raw(value);
+  return record;
+}
+
+storage::Record record_of(const BucketDeleted& deleted) {
+  storage::Record record = begin(Kind::kBucketDeleted, deleted.name.size() + 16);
+  Writer out(record.payload);
+  out.u64(std::to_underlying(deleted.id));
+  out.str(deleted.name);
+  return record;
+}
+
+storage::Record record_of(const Counter& counter) {
+  storage::Record record = begin(Kind::kCounter, 9);
+  Writer(record.payload).u64(counter.reserved);
+  return record;
+}
+
+storage::Record record_of(const ObjectPut& put) {
+  storage::Record record =
+      begin(Kind::kObjectPut, put.key.size() + put.object.size() + put.body.value_or("").size() + 24);
+  Writer out(record.payload);
+  out.u64(std::to_underlying(put.bucket));
+  out.str(put.key);
+  out.str(put.object);
+  out.boolean(put.body.has_value());
+  if (put.body) out.str(*put.body);
+  return record;
+}
+
+storage::Record record_of(const ObjectRemoved& removed) {
+  storage::Record record = begin(Kind::kObjectRemoved, removed.key.size() + 24);
+  Writer out(record.payload);
+  out.u64(std::to_underlying(removed.bucket));
+  out.u64(removed.sequencer);
+  out.str(removed.key);
+  return record;
+}
+
+Result<AnyRecord> decode_record(std::uint8_t kind, ByteView payload) {
+  Reader in(payload);
+  if (const std::uint8_t version = in.u8(); in.ok() && version != kVersion) {
+    return fail(Errc::kCorrupt,
+                fmt::format("an object record of kind {} has version {}: damaged, or written by a "
+                            "newer headrace",
+                            kind, version));
+  }
+  HR_ASSIGN(AnyRecord record, take(Kind{kind}, in));
+  if (!in.done()) {
+    return fail(Errc::kCorrupt, fmt::format("an object record of kind {} cannot be read past its byte {}",
+                                            kind, in.offset()));
+  }
+  return record;
+}
+
+bool is_object_record(std::uint8_t kind) { return kind >= kKindFirst && kind <= kKindLast; }
+
+Result<Application> application_of(std::uint8_t kind, ByteView payload) {
+  HR_ASSIGN(const AnyRecord record, decode_record(kind, payload));
+  Application out;
+  std::visit(Overloaded{
+                 [&](const Bucket& bucket) {
+                   out.changes.push_back({Table::kBuckets, bucket.name, encode(bucket)});
+                 },
+                 [&](const BucketDeleted& deleted) {
+                   out.changes.push_back({Table::kBuckets, deleted.name, std::nullopt});
+                 },
+                 [&](const Counter& counter) {
+                   out.changes.push_back({Table::kBuckets, Bytes(kCounterKey), encode(counter)});
+                 },
+                 [&](const ObjectPut& put) {
+                   Bytes key = object_key(put.bucket, put.key);
+                   out.replaced.push_back(key);
+                   out.changes.push_back({Table::kObjects, key, Bytes(put.object)});
+                   std::optional<Bytes> body;
+                   if (put.body) body.emplace(*put.body);
+                   out.changes.push_back({Table::kBodies, std::move(key), std::move(body)});
+                 },
+                 [&](const ObjectRemoved& removed) {
+                   Bytes key = object_key(removed.bucket, removed.key);
+                   out.replaced.push_back(key);
+                   out.changes.push_back({Table::kObjects, key, std::nullopt});
+                   out.changes.push_back({Table::kBodies, std::move(key), std::nullopt});
+                 },
+             },
+             record);
+  return out;
+}
+
+}  // namespace hr::object

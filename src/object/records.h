@@ -1,0 +1,59 @@
+// The object engine's records in the log: kinds 64 to 127, each a version byte and what happened. They carry
+// outcomes, never requests, so that applying one decides nothing and applying it twice changes nothing.
+// docs/formats/object-records.md
+#pragma once
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "object/coding.h"
+#include "object/object.h"
+#include "storage/log/record.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace hr::object {
+
+// Never renumbered.
+enum class Kind : std::uint8_t {
+  kBucketSet = 64,      // created, or its configuration replaced
+  kBucketDeleted = 65,  //
+  kCounter = 66,        // numbers below it may be given out
+  kObjectPut = 67,      //
+  kObjectRemoved = 68,
+};
+inline constexpr std::uint8_t kKindFirst = 64;
+inline constexpr std::uint8_t kKindLast = 127;
+
+struct BucketDeleted {
+  BucketId id{};
+  std::string name;
+};
+
+// Views into the payload they were decoded from.
+struct ObjectPut {
+  BucketId bucket{};
+  ByteView key;
+  ByteView object;               // as the index holds it
+  std::optional<ByteView> body;  // none: it is a blob
+};
+
+struct ObjectRemoved {
+  BucketId bucket{};
+  std::uint64_t sequencer = 0;
+  ByteView key;
+};
+
+storage::Record record_of(const Bucket& bucket);
+storage::Record record_of(const BucketDeleted& deleted);
+storage::Record record_of(const Counter& counter);
+storage::Record record_of(const ObjectPut& put);
+storage::Record record_of(const ObjectRemoved& removed);
+
+using AnyRecord = std::variant<Bucket, BucketDeleted, Counter, ObjectPut, ObjectRemoved>;
+// kCorrupt: unknown kind or version, or a payload that is none of that kind.
+Result<AnyRecord> decode_record(std::uint8_t kind, ByteView payload);
+
+}  // namespace hr::object

@@ -1,0 +1,153 @@
+#include "storage/blob/blob.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <charconv>
+#include <set>
+#include <utility>
+
+namespace hr::storage {
+namespace {
+
+constexpr std::size_t kWriteBytes = 256U << 10;  // gathered before a write
+constexpr std::size_t kHexDigits = 16;
+
+std::string folder_path(unsigned folder) { return fmt::format("blob/{:02x}", folder); }
+
+unsigned folder_of(const BlobName& name) { return static_cast<unsigned>(name.number % kBlobFolders); }
+
+std::optional<std::uint64_t> parse_hex(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+class FileWriter final : public BlobWriter {
+ public:
+  FileWriter(os::Disk& disk, std::unique_ptr<os::File> file, const BlobName& name)
+      : disk_(disk), file_(std::move(file)), name_(name) {}
+  ~FileWriter() override {
+    if (committed_) return;
+    file_.reset();
+    // If even this fails it is an orphan, as after a crash.
+    static_cast<void>(disk_.remove(name_.path(), "blob.remove"));
+  }
+
+  Status append(ByteView data) override;
+  Result<BlobName> commit() override;
+  std::uint64_t bytes() const override { return written_ + buffer_.size(); }
+
+ private:
+  Status write(ByteView data);
+
+  os::Disk& disk_;
+  std::unique_ptr<os::File> file_;
+  const BlobName name_;
+  Bytes buffer_;
+  std::uint64_t written_ = 0;
+  bool committed_ = false;
+};
+
+Status FileWriter::append(ByteView data) {
+  if (buffer_.empty() && data.size() >= kWriteBytes) return write(data);
+  buffer_.append(data);
+  if (buffer_.size() < kWriteBytes) return {};
+  HR_TRY(write(buffer_));
+  buffer_.clear();
+  return {};
+}
+
+Status FileWriter::write(ByteView data) {
+  HR_TRY(file_->write_at(written_, data, "blob.write"));
+  written_ += data.size();
+  return {};
+}
+
+Result<BlobName> FileWriter::commit() {
+  if (!buffer_.empty()) HR_TRY(write(buffer_));
+  buffer_ = {};
+  HR_TRY(file_->sync("blob.sync"));
+  HR_TRY(disk_.sync_dir(folder_path(folder_of(name_)), "blob.syncdir"));
+  committed_ = true;
+  file_.reset();
+  return name_;
+}
+
+class Files final : public BlobStore {
+ public:
+  Files(os::Disk& disk, std::uint64_t epoch) : disk_(disk), epoch_(epoch) {}
+
+  Status make_folders();
+  Result<std::unique_ptr<BlobWriter>> create() override;
+  Result<std::unique_ptr<os::File>> open(const BlobName& name) const override;
+  Status remove(const BlobName& name) override;
+  Result<std::vector<BlobName>> list(unsigned folder) const override;
+
+ private:
+  os::Disk& disk_;
+  const std::uint64_t epoch_;
+  std::atomic<std::uint64_t> next_ = 1;
+};
+
+// A folder that is there may be one whose making was not synced: all are synced again, once per start.
+Status Files::make_folders() {
+  HR_TRY(disk_.make_dir("blob", "blob.mkdir"));
+  HR_TRY(disk_.sync_dir("", "blob.syncdir"));
+  HR_ASSIGN(const auto entries, disk_.list("blob", "blob.list"));
+  std::set<std::string> there;
+  for (const os::DirEntry& entry : entries) there.insert("blob/" + entry.name);
+  for (unsigned folder = 0; folder < kBlobFolders; ++folder) {
+    if (!there.contains(folder_path(folder))) HR_TRY(disk_.make_dir(folder_path(folder), "blob.mkdir"));
+  }
+  return disk_.sync_dir("blob", "blob.syncdir");
+}
+
+Result<std::unique_ptr<BlobWriter>> Files::create() {
+  const BlobName name{epoch_, next_.fetch_add(1, std::memory_order_relaxed)};
+  HR_ASSIGN(auto file, disk_.open(name.path(), os::OpenMode::kCreate, "blob.create"));
+  return std::make_unique<FileWriter>(disk_, std::move(file), name);
+}
+
+Result<std::unique_ptr<os::File>> Files::open(const BlobName& name) const {
+  return disk_.open(name.path(), os::OpenMode::kRead, "blob.open");
+}
+
+Status Files::remove(const BlobName& name) {
+  Status removed = disk_.remove(name.path(), "blob.remove");
+  if (!removed && removed.error().code == Errc::kNotFound) return {};
+  return removed;
+}
+
+Result<std::vector<BlobName>> Files::list(unsigned folder) const {
+  HR_ASSIGN(const auto entries, disk_.list(folder_path(folder), "blob.list"));
+  std::vector<BlobName> names;
+  for (const os::DirEntry& entry : entries) {
+    const auto name = entry.directory ? std::nullopt : parse_blob_name(entry.name);
+    if (name && folder_of(*name) == folder) names.push_back(*name);
+  }
+  return names;
+}
+
+}  // namespace
+
+std::string BlobName::path() const {
+  return fmt::format("{}/{:016x}-{:016x}", folder_path(folder_of(*this)), epoch, number);
+}
+
+std::optional<BlobName> parse_blob_name(std::string_view name) {
+  if (name.size() != 2 * kHexDigits + 1 || name[kHexDigits] != '-') return std::nullopt;
+  const auto epoch = parse_hex(name.substr(0, kHexDigits));
+  const auto number = parse_hex(name.substr(kHexDigits + 1));
+  if (!epoch || !number) return std::nullopt;
+  return BlobName{*epoch, *number};
+}
+
+Result<std::unique_ptr<BlobStore>> open_blobs(os::Disk& disk, std::uint64_t epoch) {
+  auto files = std::make_unique<Files>(disk, epoch);
+  HR_TRY(files->make_folders());
+  return files;
+}
+
+}  // namespace hr::storage
