@@ -14,38 +14,42 @@
 // clock but through os::Clock. The threads around it: commit/threads.h. Simulation drives it directly.
 #pragma once
 
-#include <cstdint>
-#include <deque>
-#include <functional>
-#include <map>
-#include <memory>
-#include <vector>
-
 #include "base/log.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "object/applier.h"
 #include "object/engine.h"
 #include "os/clock.h"
+#include "os/entropy.h"
 #include "queue/engine.h"
 #include "storage/log/log.h"
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <vector>
 
 namespace hr::commit {
 
 using Done = std::move_only_function<void(Status)>;
 
-// What a command may append at most, so that the log can refuse before an engine has decided.
+// What a command may append at most (queue::Engine::bound(), or the object records' sizes), so that the log
+// can refuse before an engine has decided.
 struct Cost {
   std::size_t records = 1;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;  // of payload
   storage::Space space = storage::Space::kGrow;
+  std::size_t events = 0;  // changes of objects that may be announced to a queue
 };
 
 // A receive that may wait. Empty deliveries: the wait is over (or the queue was deleted).
 using ReceiveDone = std::move_only_function<void(Result<queue::Outcome<std::vector<queue::Delivery>>>)>;
 
 struct StoreStats {
-  std::uint64_t commands = 0, refused = 0, groups = 0, waiting_answers = 0, waiters = 0, events_undeliverable = 0;
+  std::uint64_t commands = 0, refused = 0, groups = 0, waiting_answers = 0, waiters = 0,
+                events_undeliverable = 0;
 };
 
 class Store {
@@ -55,7 +59,10 @@ class Store {
     queue::Engine& queues;
     object::Engine& objects;
     const os::Clock& clock;
+    os::Entropy& entropy;  // message ids of events
     hr::Log diary;
+    // Called when next_deadline() has become earlier than at the last tick() or call.
+    std::function<void(Time)> deadline_moved;
   };
   explicit Store(Parts parts);
   Store(const Store&) = delete;
@@ -74,7 +81,9 @@ class Store {
   // Waits as the request says (its `waiter` is filled in here). Returns 0 when it was answered or will be
   // without waiting, else a handle for cancel().
   queue::WaiterId receive(queue::QueueId queue, queue::ReceiveRequest request, ReceiveDone done);
-  void cancel(queue::WaiterId waiter);  // its client has gone; done is dropped without a call
+  // Its client has gone: nothing is leased to it any more, and its `done` is called with kClosed (unless it
+  // was answered before).
+  void cancel(queue::WaiterId waiter);
 
   // --- objects: answered when applied, so that a read that follows sees it. Events go to their queues in
   // the same group. ---
@@ -109,24 +118,31 @@ class Store {
     Done done;
   };
 
-  void answer_at(Point point, storage::Lsn lsn, Done done);
-  void release(Point point, storage::Lsn upto);
+  // One command's way through: what both engines left, appended as one group.
+  struct Group {
+    queue::Effects queues = {};
+    object::Effects objects = {};
+    Time now;
+  };
+
   Status admit(const Cost& cost);
-  Result<storage::Lsn> append(std::vector<storage::Record>& queue_records,
-                              const std::vector<queue::Placement>& placements,
-                              const std::vector<storage::Record>& object_records, storage::Space space,
-                              storage::Release release, Time now);
-  void wake(std::vector<queue::Wakeup> wakeups, storage::Lsn lsn);
-  void send_events(const std::vector<object::Event>& events, Time now, queue::Effects& out);
+  Status append(Group& group, storage::Space space, storage::Release release);
+  void watch_deadline();
+  void send_events(Group& group);
+  void wake(Group& group);
+  void answer_at(Point point, storage::Lsn lsn, Done done);
+  void reach(Point point, storage::Lsn upto);
 
   Parts parts_;
-  std::deque<Answer> waiting_[3];      // by Point, each in lsn order
+  std::deque<Answer> waiting_[3];  // by Point, each in lsn order
   storage::Lsn reached_[3] = {0, 0, 0};
-  storage::Lsn appended_ = 0;          // of the newest group
+  storage::Lsn appended_ = 0;                     // of the newest group
+  storage::Lsn objects_appended_ = 0;             // of the newest group with object records
   std::deque<object::AppliedRecord> applicable_;  // appended object records, in order
   std::map<queue::WaiterId, ReceiveDone> receivers_;
   std::uint64_t next_waiter_ = 1;
   std::optional<Error> failed_;
+  Time deadline_ = Time::max();  // as last told by deadline_moved
   StoreStats stats_;
 };
 

@@ -1,0 +1,68 @@
+#include "commit/recovery.h"
+
+#include <utility>
+#include <vector>
+
+namespace hr::commit {
+namespace {
+
+bool is_queue_record(std::uint8_t kind) { return kind >= 1 && kind <= 63; }
+
+Status load_buckets(const storage::Index& index, object::Engine& objects) {
+  const auto cursor = index.cursor(storage::Table::kBuckets);
+  HR_TRY(cursor->seek({}));
+  while (cursor->valid()) {
+    HR_TRY(objects.load_bucket(cursor->value()));
+    HR_TRY(cursor->next());
+  }
+  return {};
+}
+
+// Feeds both engines and, from the index's position on, the index.
+class Replay {
+ public:
+  Replay(Recovered& out, std::vector<object::AppliedRecord>& late)
+      : out_(out), late_(late), applied_(out.index->applied()) {}
+
+  Status operator()(const storage::RecoveredRecord& record) {
+    if (is_queue_record(record.kind)) return out_.queues->restore(record);
+    if (!object::is_object_record(record.kind)) {
+      return fail(Errc::kCorrupt, "a record of unknown kind " + std::to_string(record.kind) +
+                                      "; was the log written by a newer version?");
+    }
+    HR_TRY(out_.objects->restore(record));
+    if (record.lsn <= applied_) return {};
+    late_.push_back({record.lsn, record.kind, Bytes(record.payload)});
+    return {};
+  }
+
+ private:
+  Recovered& out_;
+  std::vector<object::AppliedRecord>& late_;
+  storage::Lsn applied_;
+};
+
+}  // namespace
+
+Result<Recovered> recover(os::Disk& disk, os::Entropy& entropy, std::unique_ptr<storage::Index> index,
+                          const RecoveryOptions& options) {
+  Recovered out;
+  out.index = std::move(index);
+  out.queues = std::make_unique<queue::Engine>(options.queues);
+  out.objects = std::make_unique<object::Engine>(options.objects);
+  HR_TRY(load_buckets(*out.index, *out.objects));
+
+  std::vector<object::AppliedRecord> late;
+  HR_ASSIGN(out.log, storage::open_log(disk, entropy, options.log, Replay(out, late), out.report));
+  if (out.index->applied() > out.report.last) {
+    return fail(Errc::kCorrupt, "the index is ahead of the log: " + std::to_string(out.index->applied()) +
+                                    " > " + std::to_string(out.report.last) + "; the log has lost records");
+  }
+  HR_ASSIGN(out.blobs, storage::open_blobs(disk, out.log->epoch()));
+  out.applier = std::make_unique<object::Applier>(*out.index, *out.blobs);
+  out.replayed_object_records = late.size();
+  HR_TRY(out.applier->apply(late, out.report.last));
+  return out;
+}
+
+}  // namespace hr::commit

@@ -1,0 +1,63 @@
+// The two threads of the commit path: one writes and syncs the log, one applies object records to the index.
+// They report to the Store on its own thread, through `post`. Started once, stopped once; after stop() every
+// group that was appended is durable and applied (or the log had died).
+#pragma once
+
+#include "base/result.h"
+#include "commit/store.h"
+#include "object/applier.h"
+#include "os/clock.h"
+#include "storage/log/log.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace hr::commit {
+
+class Threads {
+ public:
+  struct Parts {
+    Store& store;
+    storage::SegmentedLog& log;
+    object::Applier& applier;
+    const os::Clock& clock;
+    // Runs its argument soon on the sequencing thread; safe from any thread.
+    std::function<void(std::move_only_function<void()>)> post;
+    // Called on the sequencing thread when the log or the index has failed: the process is to end.
+    std::function<void(const Error&)> failed;
+  };
+  explicit Threads(Parts parts);
+  ~Threads();
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+  void start();
+  // Sequencing thread; nothing is appended any more. Blocks until both threads have ended.
+  void stop();
+
+ private:
+  void run_log();
+  void run_applier();
+  Status log_step();
+  void report();   // schedules deliver() once
+  void deliver();  // on the sequencing thread: new positions reach the store
+  void die(const Error& error);
+  void hand_over(std::vector<object::AppliedRecord> records);
+
+  Parts parts_;
+  std::thread log_thread_, applier_thread_;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<bool> report_pending_ = false;
+  std::atomic<storage::Lsn> written_ = 0, durable_ = 0, applied_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable wake_applier_;
+  std::vector<object::AppliedRecord> to_apply_;
+  bool applier_stopping_ = false;
+};
+
+}  // namespace hr::commit
