@@ -1,0 +1,205 @@
+#include "wire/s3_documents.h"
+
+#include "codec/digest.h"
+#include "codec/time_text.h"
+#include "codec/uri.h"
+#include "codec/xml.h"
+
+#include <fmt/format.h>
+
+namespace hr::wire {
+namespace {
+
+using codec::XmlWriter;
+
+constexpr ByteView kNamespace = "http://s3.amazonaws.com/doc/2006-03-01/";
+constexpr ByteView kSchemaInstance = "http://www.w3.org/2001/XMLSchema-instance";
+
+XmlWriter& begin(XmlWriter& xml, ByteView root) {
+  return xml.declaration().open(root, {{"xmlns", kNamespace}});
+}
+
+void write_owner(XmlWriter& xml, const S3Owner& owner, ByteView element = "Owner") {
+  xml.open(element).element("ID", owner.id).element("DisplayName", owner.display_name).close();
+}
+
+Bytes quoted(std::string_view etag) { return fmt::format("\"{}\"", etag); }
+
+// What encoding-type=url applies to: keys, prefixes, delimiters, markers.
+Bytes shown(const S3Listing& page, std::string_view text) {
+  return page.url_encoded ? codec::percent_encode(text, codec::Slash::kKeep) : Bytes(text);
+}
+
+void write_page_head(XmlWriter& xml, const S3Listing& page) {
+  xml.element("Name", page.bucket).element("Prefix", shown(page, page.prefix));
+  if (!page.delimiter.empty()) xml.element("Delimiter", shown(page, page.delimiter));
+  xml.element("MaxKeys", static_cast<std::int64_t>(page.max_keys));
+  if (page.url_encoded) xml.element("EncodingType", "url");
+  xml.element("IsTruncated", page.truncated);
+}
+
+void write_entry_body(XmlWriter& xml, const S3ListEntry& entry) {
+  xml.element("LastModified", codec::iso8601(entry.modified)).element("ETag", quoted(entry.etag));
+  if (!entry.checksum_algorithm.empty()) {
+    xml.element("ChecksumAlgorithm", entry.checksum_algorithm).element("ChecksumType", "FULL_OBJECT");
+  }
+  xml.element("Size", static_cast<std::int64_t>(entry.bytes));
+}
+
+void write_contents(XmlWriter& xml, const S3Listing& page, const S3Owner* owner) {
+  for (const S3ListEntry& entry : page.entries) {
+    xml.open("Contents").element("Key", shown(page, entry.key));
+    write_entry_body(xml, entry);
+    if (owner) write_owner(xml, *owner);
+    xml.element("StorageClass", "STANDARD").close();
+  }
+}
+
+void write_common_prefixes(XmlWriter& xml, const S3Listing& page) {
+  for (const std::string& prefix : page.common_prefixes) {
+    xml.open("CommonPrefixes").element("Prefix", shown(page, prefix)).close();
+  }
+}
+
+void write_filter(XmlWriter& xml, const S3QueueRule& rule) {
+  if (rule.prefix.empty() && rule.suffix.empty()) return;
+  xml.open("Filter").open("S3Key");
+  if (!rule.prefix.empty())
+    xml.open("FilterRule").element("Name", "Prefix").element("Value", rule.prefix).close();
+  if (!rule.suffix.empty())
+    xml.open("FilterRule").element("Name", "Suffix").element("Value", rule.suffix).close();
+  xml.close().close();
+}
+
+}  // namespace
+
+S3Owner owner_of_account(std::string_view account) {
+  return {.id = codec::sha256_hex(fmt::format("headrace canonical user {}", account)),
+          .display_name = std::string(account)};
+}
+
+Bytes write_buckets(const S3BucketList& list) {
+  Bytes out;
+  XmlWriter xml(out);
+  begin(xml, "ListAllMyBucketsResult");
+  write_owner(xml, list.owner);
+  xml.open("Buckets");
+  for (const S3BucketEntry& bucket : list.buckets) {
+    xml.open("Bucket").element("Name", bucket.name).element("CreationDate", codec::iso8601(bucket.created));
+    xml.element("BucketRegion", bucket.region).close();
+  }
+  xml.close();
+  if (!list.prefix.empty()) xml.element("Prefix", list.prefix);
+  if (!list.continuation_token.empty()) xml.element("ContinuationToken", list.continuation_token);
+  xml.close();
+  return out;
+}
+
+Bytes write_list_v1(const S3Listing& page, const S3ListV1& extra) {
+  Bytes out;
+  XmlWriter xml(out);
+  begin(xml, "ListBucketResult");
+  write_page_head(xml, page);
+  xml.element("Marker", shown(page, extra.marker));
+  if (page.truncated && !page.delimiter.empty()) xml.element("NextMarker", shown(page, extra.next_marker));
+  write_contents(xml, page, &extra.owner);
+  write_common_prefixes(xml, page);
+  xml.close();
+  return out;
+}
+
+Bytes write_list_v2(const S3Listing& page, const S3ListV2& extra) {
+  Bytes out;
+  XmlWriter xml(out);
+  begin(xml, "ListBucketResult");
+  write_page_head(xml, page);
+  xml.element("KeyCount", static_cast<std::int64_t>(page.entries.size() + page.common_prefixes.size()));
+  if (!extra.token.empty()) xml.element("ContinuationToken", extra.token);
+  if (page.truncated) xml.element("NextContinuationToken", extra.next_token);
+  if (!extra.start_after.empty()) xml.element("StartAfter", shown(page, extra.start_after));
+  write_contents(xml, page, extra.owner ? &*extra.owner : nullptr);
+  write_common_prefixes(xml, page);
+  xml.close();
+  return out;
+}
+
+Bytes write_list_versions(const S3Listing& page, const S3ListVersions& extra) {
+  Bytes out;
+  XmlWriter xml(out);
+  begin(xml, "ListVersionsResult");
+  write_page_head(xml, page);
+  xml.element("KeyMarker", shown(page, extra.key_marker)).element("VersionIdMarker", extra.version_id_marker);
+  if (page.truncated) {
+    xml.element("NextKeyMarker", shown(page, extra.next_key_marker)).element("NextVersionIdMarker", "null");
+  }
+  for (const S3ListEntry& entry : page.entries) {
+    xml.open("Version").element("Key", shown(page, entry.key));
+    xml.element("VersionId", "null").element("IsLatest", true);
+    write_entry_body(xml, entry);
+    write_owner(xml, extra.owner);
+    xml.element("StorageClass", "STANDARD").close();
+  }
+  write_common_prefixes(xml, page);
+  xml.close();
+  return out;
+}
+
+Bytes write_delete_result(const std::vector<S3DeleteOutcome>& outcomes, bool quiet) {
+  Bytes out;
+  XmlWriter xml(out);
+  begin(xml, "DeleteResult");
+  for (const S3DeleteOutcome& one : outcomes) {
+    if (!one.error) {
+      if (!quiet) xml.open("Deleted").element("Key", one.key).close();
+      continue;
+    }
+    const std::string_view message =
+        one.error->message.empty() ? default_message(one.error->code) : std::string_view(one.error->message);
+    xml.open("Error").element("Key", one.key).element("Code", to_string(one.error->code));
+    xml.element("Message", message).close();
+  }
+  xml.close();
+  return out;
+}
+
+Bytes write_location(std::string_view region) {
+  Bytes out;
+  XmlWriter xml(out);
+  begin(xml, "LocationConstraint").text(region == "us-east-1" ? std::string_view() : region).close();
+  return out;
+}
+
+Bytes write_versioning() {
+  Bytes out;
+  XmlWriter xml(out);
+  begin(xml, "VersioningConfiguration").close();
+  return out;
+}
+
+Bytes write_acl(const S3Owner& owner) {
+  Bytes out;
+  XmlWriter xml(out);
+  begin(xml, "AccessControlPolicy");
+  write_owner(xml, owner);
+  xml.open("AccessControlList").open("Grant");
+  xml.open("Grantee", {{"xmlns:xsi", kSchemaInstance}, {"xsi:type", "CanonicalUser"}});
+  xml.element("ID", owner.id).element("DisplayName", owner.display_name).close();
+  xml.element("Permission", "FULL_CONTROL").close().close().close();
+  return out;
+}
+
+Bytes write_notification(const std::vector<S3QueueRule>& rules) {
+  Bytes out;
+  XmlWriter xml(out);
+  begin(xml, "NotificationConfiguration");
+  for (const S3QueueRule& rule : rules) {
+    xml.open("QueueConfiguration").element("Id", rule.id).element("Queue", rule.queue_arn);
+    for (const std::string& event : rule.events) xml.element("Event", event);
+    write_filter(xml, rule);
+    xml.close();
+  }
+  xml.close();
+  return out;
+}
+
+}  // namespace hr::wire

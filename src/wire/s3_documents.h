@@ -1,0 +1,87 @@
+// The XML documents that S3 answers with, made from values. Nothing here fails. A text that XML cannot carry
+// is repaired or escaped as codec/xml.h says; clients that care ask for encoding-type=url.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/time.h"
+#include "wire/s3_error.h"
+#include "wire/s3_requests.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hr::wire {
+
+struct S3Owner {
+  std::string id;  // canonical user id, 64 hexadecimal digits
+  std::string display_name;
+};
+
+// The owner as S3 shows it, made from the account alone, so that it never changes.
+S3Owner owner_of_account(std::string_view account);
+
+struct S3BucketEntry {
+  std::string name;
+  Time created;
+  std::string region;
+};
+struct S3BucketList {
+  S3Owner owner;
+  std::vector<S3BucketEntry> buckets;
+  std::string prefix;
+  std::string continuation_token;  // empty: this is the last page
+};
+Bytes write_buckets(const S3BucketList& list);
+
+struct S3ListEntry {
+  std::string key;
+  Time modified;
+  std::string etag;
+  std::uint64_t bytes = 0;
+  std::string checksum_algorithm;  // may be empty
+};
+
+// One page of any of the three listings.
+struct S3Listing {
+  std::string bucket, prefix, delimiter;
+  std::size_t max_keys = 1000;
+  bool truncated = false;
+  bool url_encoded = false;  // encoding-type=url
+  std::vector<S3ListEntry> entries;
+  std::vector<std::string> common_prefixes;
+};
+
+struct S3ListV1 {
+  std::string marker;
+  std::string next_marker;  // written when the page is truncated and a delimiter was given, as S3 does
+  S3Owner owner;
+};
+Bytes write_list_v1(const S3Listing& page, const S3ListV1& extra);
+
+struct S3ListV2 {
+  std::string start_after, token, next_token;
+  std::optional<S3Owner> owner;  // with fetch-owner=true
+};
+Bytes write_list_v2(const S3Listing& page, const S3ListV2& extra);
+
+struct S3ListVersions {
+  std::string key_marker, version_id_marker, next_key_marker;
+  S3Owner owner;
+};
+Bytes write_list_versions(const S3Listing& page, const S3ListVersions& extra);
+
+struct S3DeleteOutcome {
+  std::string key;
+  std::optional<S3Error> error;
+};
+Bytes write_delete_result(const std::vector<S3DeleteOutcome>& outcomes, bool quiet);
+
+Bytes write_location(std::string_view region);
+Bytes write_versioning();               // of a bucket that never had any
+Bytes write_acl(const S3Owner& owner);  // the owner has FULL_CONTROL, nobody else has anything
+Bytes write_notification(const std::vector<S3QueueRule>& rules);
+
+}  // namespace hr::wire
