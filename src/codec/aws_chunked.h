@@ -3,6 +3,8 @@
 //   0;chunk-signature=HEX CRLF CRLF STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER  the same, then trailers and
 //   x-amz-trailer-signature STREAMING-UNSIGNED-PAYLOAD-TRAILER          size CRLF data CRLF ... 0 CRLF
 //   trailers CRLF
+// A trailer line may end in LF CRLF, as one widely used client writes it. Chunk extensions other than the
+// signature are refused.
 // Payload is handed out before its chunk's signature can be known: whoever stores it must be able to throw
 // all of it away, and may keep it only after finish() succeeded. After an error every call repeats it.
 #pragma once
@@ -15,7 +17,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -68,38 +69,39 @@ class AwsChunkedDecoder {
   std::uint64_t decoded() const { return decoded_; }
 
  private:
+  using Outcome = std::expected<void, ChunkedError>;
   enum class State : std::uint8_t { kSizeLine, kData, kDataEnd, kFinalEnd, kTrailers, kDone, kFailed };
 
   bool is_signed() const { return spec_.mode != PayloadMode::kStreamingUnsignedTrailer; }
-  bool has_trailer() const { return spec_.mode != PayloadMode::kStreamingSigned; }
+  bool has_trailers() const { return spec_.mode != PayloadMode::kStreamingSigned; }
   std::unexpected<ChunkedError> refuse(ChunkedErrc code, std::string_view message);
 
-  // Each consumes from the front of `in` and moves the state on.
-  std::expected<void, ChunkedError> step(ByteView& in, std::vector<ByteView>& payload);
-  std::expected<void, ChunkedError> take_size_line(ByteView& in);
-  std::expected<void, ChunkedError> take_data(ByteView& in, std::vector<ByteView>& payload);
-  std::expected<void, ChunkedError> take_crlf(ByteView& in);
-  std::expected<void, ChunkedError> take_trailer(ByteView& in);
-  std::expected<void, ChunkedError> read_size_line(ByteView line);
-  std::expected<void, ChunkedError> read_trailer_line(ByteView line);
-  std::expected<void, ChunkedError> end_chunk();
-  std::expected<void, ChunkedError> end_trailers();
-  std::expected<void, ChunkedError> check_signature(ByteView claimed, ByteView expected, ByteView of);
+  // These consume from the front of `in` and move the state on.
+  Outcome step(ByteView& in, std::vector<ByteView>& payload);
+  Outcome take_data(ByteView& in, std::vector<ByteView>& payload);
+  Outcome take_line_end(ByteView& in);
+  std::expected<bool, ChunkedError> take_line(ByteView& in, std::size_t bytes_max);  // true: line_ is whole
+
+  Outcome on_size_line(ByteView line);
+  Outcome on_chunk_end();
+  Outcome on_trailer_line(ByteView line);
+  Outcome add_trailer(ByteView line);
+  Outcome on_trailers_end();
 
   ChunkedSpec spec_;
   State state_ = State::kSizeLine;
-  Bytes line_;  // the part of a line that came so far
-  std::size_t crlf_seen_ = 0;
+  Bytes line_;                      // the part of a line that came so far, with its end
+  std::size_t line_end_bytes_ = 0;  // of the CRLF that is due
   std::uint64_t chunk_left_ = 0;
-  bool last_chunk_ = false;
   std::uint64_t decoded_ = 0;
   Sha256 chunk_hash_;
-  Bytes chunk_signature_;  // as the current chunk's line claims
-  Bytes previous_signature_;
+  Bytes chunk_signature_;     // as the current chunk's line claims
+  Bytes previous_signature_;  // of the chunk before, or the request's
   Pairs trailers_;
   Bytes trailer_signature_;
-  bool blank_line_ = false;
+  bool half_line_end_ = false;  // the last trailer line ended in LF alone
   std::size_t trailer_bytes_ = 0;
+  std::size_t trailer_lines_ = 0;
   ChunkedError failure_;
 };
 
