@@ -238,7 +238,6 @@ Outcome<std::vector<Sent>> Engine::send(QueueId id, std::span<const SendEntry> e
       return std::unexpected(Fault::kInvalid);
   }
   Step step = s.step(at, out);
-  q->backlog.settle(step.now, step.budget);
   std::vector<Sent> sent;
   for (const SendEntry& entry : entries) {
     const Duration delay = entry.delay.value_or(q->queue.attributes.delay);
@@ -247,6 +246,7 @@ Outcome<std::vector<Sent>> Engine::send(QueueId id, std::span<const SendEntry> e
     m.id = entry.id;
     m.sent = step.now;
     m.visible_at = step.now + delay;
+    m.at.offset = static_cast<std::uint32_t>(out.records.size());
     q->backlog.add(slot, step.now);
     out.placements.push_back({out.records.size(), id, m.seq});
     step.log(MessageSent{id, m.seq, m.id, m.sent, delay, entry.content});
@@ -267,10 +267,11 @@ void Engine::place(std::span<const Placement> placements, std::span<const storag
 }
 
 void Engine::place(Effects& step, std::span<const storage::Location> at) {
+  HR_CHECK(at.size() >= step.records.size());
   place(step.placements, at);
   for (Wakeup& wakeup : step.wakeups) {
     for (Delivery& d : wakeup.deliveries) {
-      if (d.content.bytes == 0) d.content = location(d.receipt.queue, d.receipt.seq).value_or(d.content);
+      if (d.content.bytes == 0) d.content = at[d.content.offset];
     }
   }
 }
@@ -290,7 +291,6 @@ Outcome<std::vector<Outcome<void>>> Engine::erase(QueueId id, std::span<const Re
   QueueState* q = s.find(id);
   if (q == nullptr) return std::unexpected(Fault::kNoSuchQueue);
   Step step = s.step(at, out);
-  q->backlog.settle(step.now, step.budget);
   MessagesErased record{id, step.now, {}};
   std::vector<Outcome<void>> outcomes;
   for (const Receipt& receipt : receipts) {
@@ -317,7 +317,6 @@ Outcome<std::vector<Outcome<void>>> Engine::change_visibility(QueueId id, std::s
   QueueState* q = s.find(id);
   if (q == nullptr) return std::unexpected(Fault::kNoSuchQueue);
   Step step = s.step(at, out);
-  q->backlog.settle(step.now, step.budget);
   VisibilityChanged record{id, step.now, {}};
   const auto change = [&](const Visibility& v) -> Outcome<void> {
     const Receipt& receipt = v.receipt;
@@ -354,7 +353,7 @@ Outcome<Received> Engine::receive(QueueId id, const ReceiveRequest& request, Tim
     return std::unexpected(Fault::kInvalid);
   }
   Step step = s.step(at, out);
-  q->backlog.settle(step.now, step.budget);
+  q->backlog.settle(step.now, step.budget);  // for an exact count of what is in flight
   const bool may_wait = request.wait_until > step.now && s.waiters.size() < s.limits.waiters_max;
   if (!may_wait && q->backlog.counts().in_flight >= s.limits.inflight_max) {
     s.reschedule(*q);

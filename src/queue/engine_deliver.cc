@@ -71,8 +71,10 @@ std::vector<Delivery> Engine::State::deliver(QueueState& q, std::size_t max, Dur
       erase(q, slot);
     } else if (target != nullptr) {
       dead.dead_letter = target->queue.id;
-      dead.messages.push_back({m.seq, target->backlog.next_seq()});
+      const Seq from = m.seq;
       move(q, *target, slot);
+      dead.messages.push_back({from, m.seq});
+      step.moved(q.queue.id, from, target->queue.id, m.seq);
       step.touch(*target);
     } else {
       deliveries.push_back(lease(q, slot, length));
@@ -87,6 +89,7 @@ std::vector<Delivery> Engine::State::deliver(QueueState& q, std::size_t max, Dur
 
 // First waiting, first served.
 void Engine::State::serve(QueueState& q, Step& step) {
+  q.backlog.settle(now, step.budget);
   while (q.first != nullptr && step.budget > 0 && deliverable(q)) {
     Waiter& waiter = *q.first;
     const Duration length = waiter.visibility.value_or(q.queue.attributes.visibility_timeout);
@@ -127,6 +130,7 @@ void Engine::State::finish(Step& step) {
     serve(*step.touched[i], step);
     reschedule(*step.touched[i]);
   }
+  step.touched.clear();
 }
 
 }  // namespace hr::queue

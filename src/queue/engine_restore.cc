@@ -14,6 +14,13 @@ std::unexpected<Error> corrupt(std::string_view what) {
 
 }  // namespace
 
+// Keeps the deadline of a queue right, also where a record turns out to be corrupt half way.
+struct Engine::State::Rescheduled {
+  State& state;
+  QueueState& queue;
+  ~Rescheduled() { state.reschedule(queue); }
+};
+
 // The queue of a record of the time `when`, to which the clock goes.
 Result<QueueState*> Engine::State::at(QueueId id, Time when) {
   QueueState* q = find(id);
@@ -73,6 +80,7 @@ Status Engine::State::apply(MessageSent& r, const storage::Location& where) {
 
 Status Engine::State::apply(MessagesReceived& r) {
   HR_ASSIGN(QueueState * q, at(r.queue, r.at));
+  const Rescheduled after{*this, *q};
   if (r.lease > kLeaseMax) return corrupt("a lease out of range");
   for (const auto& entry : r.messages) {
     const Slot slot = q->backlog.find(entry.seq);
@@ -82,23 +90,23 @@ Status Engine::State::apply(MessagesReceived& r) {
     if (entry.receive != m.receive_count + 1) return corrupt("a receive out of order");
     lease(*q, slot, r.lease);
   }
-  reschedule(*q);
   return {};
 }
 
 Status Engine::State::apply(MessagesErased& r) {
   HR_ASSIGN(QueueState * q, at(r.queue, r.at));
+  const Rescheduled after{*this, *q};
   for (const Seq seq : r.messages) {
     const Slot slot = q->backlog.find(seq);
     if (slot == kNoSlot) return corrupt("a delete of a message that is not there");
     erase(*q, slot);
   }
-  reschedule(*q);
   return {};
 }
 
 Status Engine::State::apply(VisibilityChanged& r) {
   HR_ASSIGN(QueueState * q, at(r.queue, r.at));
+  const Rescheduled after{*this, *q};
   for (const auto& entry : r.messages) {
     const Slot slot = q->backlog.find(entry.seq);
     if (slot == kNoSlot) return corrupt("a lease changed of a message that is not there");
@@ -109,19 +117,18 @@ Status Engine::State::apply(VisibilityChanged& r) {
     m.lease_ms = static_cast<std::uint32_t>((now + entry.timeout - received).count());
     q->backlog.hide(slot, now + entry.timeout, now);
   }
-  reschedule(*q);
   return {};
 }
 
 Status Engine::State::apply(MessagesExpired& r) {
   HR_ASSIGN(QueueState * q, at(r.queue, r.at));
+  const Rescheduled after{*this, *q};
   for (const Seq seq : r.messages) {
     const Slot slot = q->backlog.find(seq);
     if (slot == kNoSlot) return corrupt("an expiry of a message that is not there");
     if (!expired(*q, slab[slot])) return corrupt("an expiry before its time");
     erase(*q, slot);
   }
-  reschedule(*q);
   return {};
 }
 
@@ -129,6 +136,7 @@ Status Engine::State::apply(MessagesDeadLettered& r) {
   HR_ASSIGN(QueueState * q, at(r.queue, r.at));
   QueueState* const to = find(r.dead_letter);
   if (to == nullptr || to == q) return corrupt("a move to a queue that is not there");
+  const Rescheduled after{*this, *q}, after_too{*this, *to};
   for (const auto& entry : r.messages) {
     const Slot slot = q->backlog.find(entry.from);
     if (slot == kNoSlot) return corrupt("a move of a message that is not there");
@@ -136,8 +144,6 @@ Status Engine::State::apply(MessagesDeadLettered& r) {
     if (slab[slot].visible_at > now) return corrupt("a move of a message that was not visible");
     move(*q, *to, slot);
   }
-  reschedule(*q);
-  reschedule(*to);
   return {};
 }
 

@@ -57,14 +57,18 @@ void Engine::tick(Time at, Effects& out) {
   State& s = *state_;
   Step step = s.step(at, out);
   s.bury(s.limits.tick_messages_max);
-  while (step.budget > 0 && !s.deadlines.empty() && s.deadlines.top().due <= step.now) {
-    QueueState& q = *s.deadlines.top().item;
-    s.expire(q, step);
-    q.backlog.settle(step.now, step.budget);
-    s.serve(q, step);
-    s.reschedule(q);
+  const auto something_due = [&] {
+    return step.budget > 0 && !s.deadlines.empty() && s.deadlines.top().due <= step.now;
+  };
+  while (something_due()) {
+    while (something_due()) {
+      QueueState& q = *s.deadlines.top().item;
+      s.expire(q, step);
+      s.serve(q, step);
+      s.reschedule(q);
+    }
+    s.finish(step);  // the dead-letter queues; what they were given may be past their retention
   }
-  s.finish(step);
   // Only then: whoever still waits has met everything that is there by now.
   for (std::size_t left = s.limits.tick_messages_max; left > 0 && !s.waits.empty(); --left) {
     if (s.waits.top().due > step.now) break;

@@ -1,4 +1,5 @@
-// The values of the queue engine: ids, attributes, receipts, deliveries. Plain data.
+// The values of the queue engine: ids, attributes, receipts, deliveries. Plain data, ranges named beside the
+// fields; who makes them out of a request or a receipt handle checks the ranges.
 #pragma once
 
 #include "base/time.h"
@@ -82,8 +83,8 @@ struct Delivery {
   Time sent;
   Time first_received;
   std::uint32_t receive_count = 0;
-  // Of the record that carries it; decoded by queue/message.h. `bytes` is 0 while that record is in the same
-  // Effects, which Engine::place() mends.
+  // Of the record that carries it; decoded by queue/message.h. While that record is in the same Effects
+  // `bytes` is 0 and `offset` its index there; Engine::place() puts the location.
   storage::Location content;
 };
 

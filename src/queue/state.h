@@ -50,6 +50,12 @@ struct Step {
   std::vector<QueueState*> touched;  // their waiters are to be served, their deadlines set, before it ends
 
   void log(AnyRecord&& record) { out.records.push_back(encode(record)); }
+  // A message sent in this very step may be received, returned at once (a lease of 0 ms) and moved.
+  void moved(QueueId from, Seq was, QueueId to, Seq is) {
+    for (Placement& p : out.placements) {
+      if (p.queue == from && p.seq == was) p = {p.record, to, is};
+    }
+  }
   void touch(QueueState& q) {
     if (touched.empty() || touched.back() != &q) touched.push_back(&q);
   }
@@ -100,6 +106,7 @@ struct Engine::State {
   Status apply(MessagesExpired& r);
   Status apply(MessagesDeadLettered& r);
   Result<QueueState*> at(QueueId id, Time when);
+  struct Rescheduled;
 
   struct Buried {  // messages that are gone, and whose slots are not given back yet
     SeqMap seqs;

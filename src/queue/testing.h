@@ -1,4 +1,5 @@
-// Helpers for the queue's tests: an engine with a log in memory beside it, and short forms of its commands.
+// Helpers for the queue's tests: an engine with a log in memory beside it, short forms of its commands, and a
+// clock that the test moves. For tests only.
 #pragma once
 
 #include "queue/engine.h"

@@ -1,0 +1,83 @@
+// The queue engine's rules a second time, in the simplest form that can be right: vectors, walked from end to
+// end for every question. Slow, without a log, and the judge of the engine in the simulation.
+#pragma once
+
+#include "queue/engine.h"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace hr::sim {
+
+class QueueModel {
+ public:
+  explicit QueueModel(queue::Limits limits) : limits_(limits) {}
+
+  queue::Outcome<queue::QueueId> create(const queue::CreateQueue& request, Time now);
+  queue::Outcome<void> set_attributes(queue::QueueId id, const queue::AttributeChange& change, Time now);
+  queue::Outcome<void> remove(queue::QueueId id, Time now);
+  queue::Outcome<void> purge(queue::QueueId id, Time now);
+  queue::Outcome<std::vector<queue::Sent>> send(queue::QueueId id, std::span<const queue::SendEntry> entries,
+                                                Time now);
+  queue::Outcome<queue::Received> receive(queue::QueueId id, const queue::ReceiveRequest& request, Time now);
+  queue::Outcome<std::vector<queue::Outcome<void>>> erase(queue::QueueId id,
+                                                          std::span<const queue::Receipt> receipts, Time now);
+  queue::Outcome<std::vector<queue::Outcome<void>>> change_visibility(
+      queue::QueueId id, std::span<const queue::Engine::Visibility> changes, Time now);
+  void cancel(queue::WaiterId waiter);
+  void tick(Time now);
+  void restart();  // the waiting receivers are gone
+
+  queue::Counts counts(queue::QueueId id) const;
+  Time next_deadline() const;
+  std::vector<queue::QueueId> queues() const;
+  std::vector<queue::Wakeup> take_wakeups();
+
+ private:
+  struct Message {
+    Uuid id;
+    std::uint64_t seq = 0;
+    Time sent, visible_at, first, received;
+    std::uint32_t count = 0, here = 0;
+    std::uint64_t by_command = 0;  // numbers the commands that made it visible; 0: a delay or lease does
+    bool noticed = false;          // that such a delay or lease has ended
+  };
+  struct Waiting {
+    queue::ReceiveRequest request;
+  };
+  struct Queue {
+    queue::Queue queue;
+    std::uint64_t next_seq = 1;
+    std::vector<Message> messages;
+    std::vector<Waiting> waiting;
+  };
+
+  Queue* find(queue::QueueId id);
+  const Queue* find(queue::QueueId id) const { return const_cast<QueueModel*>(this)->find(id); }
+  Message* find(Queue& q, queue::Seq seq);
+  Message* next(Queue& q);
+  bool expired(const Queue& q, const Message& m) const;
+  Time due(const Queue& q) const;
+  Queue* first_due();
+  void start(Queue& q, Time now);
+  void finish(Queue& q);
+  void finish();
+  void serve(Queue& q);
+  std::vector<queue::Delivery> take(Queue& q, std::size_t max, Duration lease);
+  void place(Message& m, Time visible_at);
+  void drop(Queue& q, const Message& m);
+  std::size_t waiting() const;
+
+  queue::Limits limits_;
+  Time now_{};
+  std::vector<Queue> queues_;  // in order of creation
+  std::uint64_t next_queue_ = 1;
+  std::uint64_t commands_ = 0;
+  std::vector<queue::QueueId> touched_;
+  std::vector<queue::Wakeup> wakeups_;
+};
+
+}  // namespace hr::sim
