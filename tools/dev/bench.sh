@@ -17,7 +17,7 @@ main() {
   . tools/dev/setup.sh
   setup build test bench
   build release || die 'build/release does not build'
-  HEADRACE=$(headrace_program) || die 'the build made no headrace program'
-  export HEADRACE
+  HEADRACE_BIN=$(headrace_program) || die 'the build made no headrace program'
+  export HEADRACE_BIN
   bench/run "$@" || die "bench/run ended with exit code $?"
 }

@@ -53,15 +53,19 @@ step() {
   return "$status"
 }
 
-# build PRESET [TARGET...]: configures build/PRESET and builds the targets (everything without one).
-# `configure_options` adds cmake arguments.
+# configure PRESET: makes build/PRESET ready; `configure_options` adds cmake arguments.
 configure_options=()
-build() {
+configure() { step "configure $1" cmake --preset "$1" ${configure_options+"${configure_options[@]}"}; }
+
+# compile PRESET [TARGET...]: everything without a TARGET.
+compile() {
   local preset=$1
   shift
-  step "configure $preset" cmake --preset "$preset" ${configure_options+"${configure_options[@]}"} || return 1
   step "build $preset" ninja -C "build/$preset" -j "$cores" -k 5 "$@"
 }
+
+# build PRESET [TARGET...]
+build() { configure "$1" && compile "$@"; }
 
 # The node that client tests use: Debian 12's is too old for current SDKs; npm's package `node` carries one.
 find_node() {

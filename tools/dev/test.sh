@@ -116,11 +116,12 @@ run_ctest() {
     --output-junit "$results/$part-$preset.xml" "$@"
 }
 
-# ctest_part PART PRESET CTEST_ARGUMENT...: builds everything of the preset, runs the matching tests.
+# ctest_part PART PRESET TARGETS ARGUMENT...: builds what matches TARGETS (a regular expression; "" is
+# everything) and runs the tests that the arguments choose from ctest's.
 ctest_part() {
-  local part=$1 preset=$2 begin=$SECONDS status=0
-  shift 2
-  if ! need_build "$preset"; then
+  local part=$1 preset=$2 targets=$3 begin=$SECONDS status=0
+  shift 3
+  if ! need_build "$preset" "$targets"; then
     fail_part "$part" "build/$preset does not build" $((SECONDS - begin))
     return
   fi
@@ -128,56 +129,35 @@ ctest_part() {
   count_part "$part" $((SECONDS - begin)) "$status"
 }
 
-# Builds a preset once in a run; says no again where it has failed.
+# need_build PRESET TARGETS: builds once in a run; says no again where it has failed.
 declare -A built=()
 need_build() {
-  if [ -z "${built[$1]:-}" ]; then
-    built[$1]=failed
-    if build "$@"; then built[$1]=ok; fi
+  if [ -z "${built["$*"]:-}" ]; then
+    built["$*"]=failed
+    if configure "$1" && build_matching "$1" "$2"; then built["$*"]=ok; fi
   fi
-  [ "${built[$1]}" = ok ]
+  [ "${built["$*"]}" = ok ]
 }
 
-part_unit() { ctest_part unit release -E '^sim\.'; }
-part_sim() { ctest_part sim release -R '^sim\.'; }
-part_tsan() { ctest_part tsan tsan -R "^unit\\.($threaded_layers)\$"; }
+# build_matching PRESET TARGETS
+build_matching() {
+  local names=()
+  if [ -n "$2" ]; then
+    mapfile -t names < <(ninja -C "build/$1" -t targets all |
+      sed -n 's/^\([a-z0-9_]*\): phony$/\1/p' | grep -E "^($2)\$")
+    ((${#names[@]})) || return 1
+  fi
+  compile "$1" "${names[@]}"
+}
+
+part_unit() { ctest_part unit release '' -E '^sim\.'; }
+part_sim() { ctest_part sim release '' -R '^sim\.'; }
+part_tsan() { ctest_part tsan tsan "test_($threaded_layers)" -R "^unit\\.($threaded_layers)\$"; }
 
 part_asan() {
-  local begin=$SECONDS status=0
-  configure_options=(-DHEADRACE_FUZZ=ON)
-  if ! need_build asan; then
-    fail_part asan 'build/asan does not build' $((SECONDS - begin))
-  else
-    run_ctest asan asan -R "^(unit\\.($core_layers)\$|sim\\.)" || status=$?
-    count_part asan $((SECONDS - begin)) "$status"
-    part_corpora build/asan
-  fi
+  if [ -f fuzz/CMakeLists.txt ]; then configure_options=(-DHEADRACE_FUZZ=ON); fi
+  ctest_part asan asan "test_($core_layers)|sim_.*|fuzz_.*" -R "^(unit\\.($core_layers)\$|sim\\.|fuzz\\.)"
   configure_options=()
-}
-
-# part_corpora FOLDER: every input that is kept, once through its fuzz target.
-part_corpora() {
-  local begin=$SECONDS target name passed=0 failed=0
-  for target in "$1"/fuzz/fuzz_*; do
-    if [ ! -f "$target" ] || [ ! -x "$target" ]; then continue; fi
-    name=$(basename "$target")
-    if step "corpus of $name" run_corpus "$target" "fuzz/corpus/${name#fuzz_}"; then
-      passed=$((passed + 1))
-    else
-      failed=$((failed + 1))
-      failures+="  corpora: $name"$'\n'
-    fi
-  done
-  tally corpora "$passed" "$failed" 0 $((SECONDS - begin))
-}
-
-# run_corpus TARGET FOLDER
-run_corpus() {
-  if [ -d "$2" ]; then
-    timeout --kill-after=10 300 "$1" -runs=0 -timeout=20 "$2"
-  else
-    timeout --kill-after=10 300 "$1" -runs=2000 -timeout=20 -seed=1
-  fi
 }
 
 # ---- real processes, driven by pytest
@@ -194,7 +174,7 @@ pytest_part() {
     if [ -n "$(find "$folder" -name 'test_*.py' -print -quit 2>/dev/null)" ]; then folders+=("$folder"); fi
   done
   ((${#folders[@]})) || return 0
-  if ! need_build release; then
+  if ! need_build release ''; then
     fail_part "$part" 'build/release does not build' $((SECONDS - begin))
     return
   fi
@@ -206,7 +186,7 @@ pytest_part() {
 run_pytest() {
   local part=$1
   shift
-  HEADRACE=$(headrace_program) HEADRACE_NODE=$(find_node) PYTHONDONTWRITEBYTECODE=1 \
+  HEADRACE_BIN=$(headrace_program) HEADRACE_NODE=$(find_node) PYTHONDONTWRITEBYTECODE=1 \
     timeout --kill-after=20 1500 "$python" -m pytest -q -p no:cacheprovider --durations=10 \
     --junitxml="$results/$part.xml" "$@"
 }
