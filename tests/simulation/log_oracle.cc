@@ -6,7 +6,8 @@ namespace hr::sim {
 
 using storage::Lsn;
 
-bool LogOracle::appended(const std::vector<storage::Record>& group, const storage::SegmentedLog::Appended& answer) {
+bool LogOracle::appended(const std::vector<storage::Record>& group,
+                         const storage::SegmentedLog::Appended& answer) {
   if (answer.lsn != last() + 1 || answer.at.size() != group.size()) return false;
   groups_.push_back({group, answer.at});
   ++groups_ever_;
@@ -48,7 +49,8 @@ void LogOracle::recovered(const storage::RecoveredRecord& record) {
   if (record.lsn > last()) return wrong(fmt::format("lsn {} came back and was never appended", record.lsn));
   const Group& group = groups_[record.lsn - 1];
   const std::size_t i = seen_records_++;
-  if (i >= group.records.size()) return wrong(fmt::format("group {} came back with too many records", record.lsn));
+  if (i >= group.records.size())
+    return wrong(fmt::format("group {} came back with too many records", record.lsn));
   if (record.kind != group.records[i].kind || record.payload != group.records[i].payload) {
     return wrong(fmt::format("group {} came back with other bytes", record.lsn));
   }
@@ -57,12 +59,15 @@ void LogOracle::recovered(const storage::RecoveredRecord& record) {
 
 std::optional<std::string> LogOracle::finish_recovery(const storage::RecoveryReport& report) {
   if (wrong_) return wrong_;
-  if (report.last < survives_) return fmt::format("lost: {} was promised, {} came back", survives_, report.last);
+  if (report.last < survives_)
+    return fmt::format("lost: {} was promised, {} came back", survives_, report.last);
   if (report.last > last()) return fmt::format("lsn {} came back and was never appended", report.last);
-  if (report.first > dropped_) return fmt::format("the log begins at {}, dropped was before {}", report.first, dropped_);
+  if (report.first > dropped_)
+    return fmt::format("the log begins at {}, dropped was before {}", report.first, dropped_);
   if (seen_first_ && *seen_first_ != report.first) return "the first group is not where the log begins";
   if (seen_ != 0 && seen_ != report.last) return "the last group is not where the log ends";
-  if (seen_ != 0 && seen_records_ != groups_[seen_ - 1].records.size()) return "the last group came back in part";
+  if (seen_ != 0 && seen_records_ != groups_[seen_ - 1].records.size())
+    return "the last group came back in part";
   if (seen_ == 0 && report.last >= report.first) return "nothing came back";
   groups_.resize(report.last);
   written_ = durable_ = survives_ = report.last;

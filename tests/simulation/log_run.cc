@@ -28,7 +28,11 @@ storage::LogOptions draw_options(Random& random) {
 class LogWorld {
  public:
   LogWorld(std::uint64_t seed, const LogSubject& subject)
-      : random_(seed), entropy_(seed), base_({.seed = seed}), subject_(subject), options_(draw_options(random_)) {
+      : random_(seed),
+        entropy_(seed),
+        base_({.seed = seed}),
+        subject_(subject),
+        options_(draw_options(random_)) {
     if (subject.disk) decorated_ = subject.disk(base_);
   }
 
@@ -39,6 +43,7 @@ class LogWorld {
   bool differ(std::string what);
   bool step();
   bool append();
+  bool append_plainly(SpaceUse space, std::vector<Record> group);
   bool write();
   bool sync();
   bool read();
@@ -53,6 +58,10 @@ class LogWorld {
   bool fill_and_free();
   bool damage_bit();
   bool tamper();
+  bool move_durably(const std::string& from, const std::string& to) {
+    return base_.rename(from, to, "t.rename") && base_.sync_dir("log", "t.syncdir") &&
+           base_.sync_dir("", "t.syncdir");
+  }
 
   bool reopen();
   bool open_once(std::optional<Error>& error);
@@ -112,7 +121,9 @@ std::vector<Record> LogWorld::draw_group() {
   std::vector<Record> group(random_.percent(70) ? 1 : random_.between(2, 4));
   for (Record& record : group) {
     record.kind = static_cast<std::uint8_t>(random_.between(1, 127));
-    const std::uint64_t most = random_.percent(70) ? 60 : random_.percent(90) ? 900 : options_.batch_bytes_max / 5;
+    const std::uint64_t most = random_.percent(70)   ? 60
+                               : random_.percent(90) ? 900
+                                                     : options_.batch_bytes_max / 5;
     record.payload.resize(random_.below(most + 1));
     const std::uint64_t pattern = random_.u64();
     for (std::size_t i = 0; i < record.payload.size(); ++i) {
@@ -132,16 +143,25 @@ bool LogWorld::append() {
   if (admitted && random_.percent(30) && !write()) return false;
   if (admitted && random_.percent(10) && !log_->mark()) return true;  // dead: found at the next step
   auto appended = log_->append(group, space, release, from_ms(static_cast<std::int64_t>(run_.operations)));
-  if (appended) return oracle_.appended(group, *appended) || differ("append gave a wrong lsn or too few places");
+  if (appended)
+    return oracle_.appended(group, *appended) || differ("append gave a wrong lsn or too few places");
   const Errc code = appended.error().code;
   if (!admitted && (code == Errc::kBusy || code == Errc::kNoSpace)) return true;
-  return differ(fmt::format("append was refused{}: {}", admitted ? " after admit" : "", appended.error().message));
+  return differ(
+      fmt::format("append was refused{}: {}", admitted ? " after admit" : "", appended.error().message));
+}
+
+// Refusals are fine.
+bool LogWorld::append_plainly(SpaceUse space, std::vector<Record> group) {
+  const auto appended = log_->append(group, space, Release::kDurable, from_ms(0));
+  return !appended || oracle_.appended(group, *appended) || differ("append gave a wrong lsn");
 }
 
 bool LogWorld::write() {
   const auto written = log_->write();
   if (!written) return differ("write failed without a fault: " + written.error().message);
-  return oracle_.written(*written) || differ(fmt::format("write answered lsn {}, which was not appended", *written));
+  return oracle_.written(*written) ||
+         differ(fmt::format("write answered lsn {}, which was not appended", *written));
 }
 
 bool LogWorld::sync() {
@@ -159,7 +179,8 @@ bool LogWorld::read() {
   if (flip) base_.fail("log.read_record", Fault::kBitFlip);
   const auto got = log_->read(wanted->at);
   base_.clear_faults();
-  if (got) return *got == wanted->payload || differ(fmt::format("read gave wrong bytes of lsn {}", wanted->lsn));
+  if (got)
+    return *got == wanted->payload || differ(fmt::format("read gave wrong bytes of lsn {}", wanted->lsn));
   if (flip && got.error().code == Errc::kCorrupt) return true;
   return differ(fmt::format("lsn {} is not readable: {}", wanted->lsn, got.error().message));
 }
@@ -202,9 +223,7 @@ bool LogWorld::cut_now() {
 bool LogWorld::cut_in_work() {
   base_.crash_after_ops(random_.between(0, 25));
   for (int i = 0; i < 40; ++i) {
-    const auto group = draw_group();
-    const auto appended = log_->append(group, SpaceUse::kGrow, Release::kDurable, from_ms(0));
-    if (appended && !oracle_.appended(group, *appended)) return differ("append gave a wrong lsn");
+    if (!append_plainly(SpaceUse::kGrow, draw_group())) return false;
     if (const auto written = log_->write()) oracle_.written(*written);
     if (!random_.percent(60)) continue;
     if (const auto durable = log_->sync()) oracle_.durable(*durable);
@@ -224,7 +243,8 @@ bool LogWorld::dead_stays_dead() {
   base_.clear_faults();
   const std::vector<Record> group{{1, "x"}};
   for (int i = 0; i < 3; ++i) {
-    if (log_->append(group, SpaceUse::kShrink, Release::kDurable, from_ms(0)) || log_->write() || log_->sync()) {
+    if (log_->append(group, SpaceUse::kShrink, Release::kDurable, from_ms(0)) || log_->write() ||
+        log_->sync()) {
       return differ("the log went on after a failed write or sync");
     }
   }
@@ -232,8 +252,9 @@ bool LogWorld::dead_stays_dead() {
 }
 
 bool LogWorld::fault() {
-  static constexpr std::array<const char*, 8> kLabels{"log.write",  "log.sync",    "log.sync",   "log.rotate_sync",
-                                                      "log.header", "log.syncdir", "log.rename", "log.seal"};
+  static constexpr std::array<const char*, 8> kLabels{"log.write",       "log.sync",   "log.sync",
+                                                      "log.rotate_sync", "log.header", "log.syncdir",
+                                                      "log.rename",      "log.seal"};
   const std::string label = kLabels[random_.below(kLabels.size())];
   const Fault kind = label == "log.write" && random_.percent(50) ? Fault::kShortWrite
                      : random_.percent(80)                       ? Fault::kIo
@@ -241,7 +262,7 @@ bool LogWorld::fault() {
   base_.fail(label, kind, random_.between(1, 3), 1);
   ++run_.faults;
   for (int i = 0; i < 12; ++i) {
-    if (!append()) return false;
+    if (!append_plainly(SpaceUse::kShrink, draw_group())) return false;
     const auto written = log_->write();
     if (written) oracle_.written(*written);
     const auto durable = written ? log_->sync() : written;
@@ -289,15 +310,16 @@ bool LogWorld::fill_and_free() {
   const auto appended = log_->append(group, SpaceUse::kGrow, Release::kDurable, from_ms(0));
   if (!appended) return differ("space came back, and growth is refused: " + appended.error().message);
   const Lsn durable = oracle_.acknowledged();
-  if (!oracle_.appended(group, *appended) || !settle() || !log_->drop_before(durable)) return differ("after a full disk");
+  if (!oracle_.appended(group, *appended) || !settle() || !log_->drop_before(durable))
+    return differ("after a full disk");
   oracle_.dropped(durable);
   return true;
 }
 
 // --- damage ---
 
-// One bit of the part of a segment that was written, all of it marked durable before: found by name, or without
-// consequence.
+// One bit of the part of a segment that was written, all of it marked durable before: found by name, or
+// without consequence.
 bool LogWorld::damage_bit() {
   if (!settle()) return false;
   close();
@@ -338,12 +360,13 @@ bool LogWorld::tamper() {
   const std::string path = "log/" + files[pick].name;
   ++run_.damages;
   if (random_.percent(50) && (pick > 0 || files.size() == 1)) {
-    if (!base_.rename(path, "away", "t.rename")) return differ("the test could not rename");
-    return open_damaged([&] { return base_.rename("away", path, "t.rename").has_value(); });
+    if (!move_durably(path, "away")) return differ("the test could not rename");
+    return open_damaged([&] { return move_durably("away", path); });
   }
   const Bytes all = *base_.contents(path);
   auto file = base_.open(path, os::OpenMode::kReadWrite, "t.open");
-  if (!file || !(*file)->truncate(random_.below(all.size()), "t.truncate")) return differ("the test could not truncate");
+  if (!file || !(*file)->truncate(random_.below(all.size()), "t.truncate"))
+    return differ("the test could not truncate");
   return open_damaged([&] { return (*file)->write_at(0, all, "t.write") && (*file)->sync("t.sync"); });
 }
 
@@ -379,6 +402,7 @@ bool LogWorld::reopen() {
     const bool cut = random_.percent(70);
     if (cut) {
       base_.crash(random_.u64(), {.odds = std::nullopt, .half_sectors = true});
+      oracle_.power_cut();
     } else {
       base_.restart();
     }

@@ -1,10 +1,10 @@
-// One seeded life of the log on a disk that lies: appends, writes, syncs, power cuts, kills, faults, full disks,
-// damage, and recovery after each. The oracle knows every group appended and what was promised for it.
+// One seeded life of the log on a disk that lies: appends, writes, syncs, power cuts, kills, faults, full
+// disks, damage, and recovery after each. The oracle knows every group appended and what was promised for it.
 #pragma once
 
 #include "os/disk.h"
 #include "storage/log/log.h"
-#include "storage/log/survey.h"
+#include "storage/log/segmented_log.h"
 
 #include <cstdint>
 #include <functional>
@@ -15,8 +15,8 @@
 namespace hr::sim {
 
 using DiskMaker = std::function<std::unique_ptr<os::Disk>(os::Disk& below)>;
-using LogMaker =
-    std::function<std::unique_ptr<storage::SegmentedLog>(std::unique_ptr<storage::SegmentedLog> below, os::Disk& disk)>;
+using LogMaker = std::function<std::unique_ptr<storage::SegmentedLog>(
+    std::unique_ptr<storage::SegmentedLog> below, os::Disk& disk)>;
 
 // What is run: the product as it is, or with a wrong part between it and the disk, above it, or in recovery.
 struct LogSubject {

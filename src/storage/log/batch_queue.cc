@@ -117,12 +117,16 @@ Status BatchQueue::make_room(std::uint64_t bytes, Space space) {
   seal();
   if (sector_aligned(kBatchHeaderBytes + bytes) > segment_room()) {
     HR_TRY(check_claim(space));
-    --spares_;
-    next_ = {next_.segment + 1, kSegmentHeaderBytes};
-    limit_ = options_.segment_bytes - kSealBytes;
+    claim_segment();
   }
   open_batch();
   return {};
+}
+
+void BatchQueue::claim_segment() {
+  --spares_;
+  next_ = {next_.segment + 1, kSegmentHeaderBytes};
+  limit_ = options_.segment_bytes - kSealBytes;
 }
 
 void BatchQueue::open_batch() {
@@ -202,7 +206,9 @@ void BatchQueue::pop() {
 
 bool BatchQueue::push_mark() {
   const std::lock_guard lock(mutex_);
-  if (dead_ || !batches_.empty() || segment_room() < kSectorBytes) return false;
+  if (dead_ || !batches_.empty()) return false;
+  if (segment_room() < kSectorBytes && !check_claim(Space::kGrow)) return false;
+  if (segment_room() < kSectorBytes) claim_segment();
   open_batch();
   seal();
   return true;

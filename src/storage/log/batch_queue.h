@@ -53,7 +53,7 @@ class BatchQueue {
   // The oldest batch, sealed: nobody else changes it until pop(). Null: nothing is pending.
   PendingBatch* front();
   void pop();
-  // An empty batch, if nothing is pending and the segment has room for one.
+  // An empty batch, if nothing is pending and there is room for one without touching the reserve.
   bool push_mark();
   void die(const Error& error);
   Status alive() const;
@@ -76,6 +76,7 @@ class BatchQueue {
   Status check_claim(Space space) const;
   Status make_room(std::uint64_t bytes, Space space);
   bool fits_open_batch(std::uint64_t bytes) const;
+  void claim_segment();
   void open_batch();
   void seal();
   SegmentedLog::Appended put(std::span<const Record> group, Time now);

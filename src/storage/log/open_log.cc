@@ -38,6 +38,7 @@ class Opener {
 
  private:
   Status remove_unfinished(const Survey& survey);
+  Status ensure_seal(Position at, const Chain& end);
   Status start_epoch(Chain& end);
   Status start_epoch_in_next_segment(Chain& end);
 
@@ -65,19 +66,37 @@ Status Opener::remove_unfinished(const Survey& survey) {
   return disk_.sync_dir(kLogFolder, "log.syncdir");
 }
 
+BatchHeader header_at(Position at, Position durable, const Chain& end) {
+  BatchHeader header;
+  header.log_id = end.log_id;
+  header.epoch = end.epoch;
+  header.first = end.next;
+  header.time = end.logged;
+  header.at = at;
+  header.durable = durable;
+  return header;
+}
+
+// A crash can have come between a new segment and the seal of the one before.
+Status Opener::ensure_seal(Position at, const Chain& end) {
+  if (at.segment == 0) return {};
+  const Position next{at.segment + 1, kSegmentHeaderBytes};
+  const std::shared_ptr<os::File> file = segments_->find(at.segment);
+  Bytes sector(kSectorBytes, '\0');
+  HR_TRY(file->read_at(at.offset, sector, "log.read"));
+  const auto found = decode_batch_header(sector);
+  if (found && found->log_id == end.log_id && found->at == at && found->durable == next) return {};
+  return SegmentSet::write_seal(*file, header_at(at, next, end));
+}
+
 // The mark of the new epoch's first batch is the end found: all before it has been made durable.
 Status Opener::start_epoch(Chain& end) {
   const SegmentFile& segment = segments_->current();
   if (end.at.offset + 2 * kSectorBytes > segment.bytes) return start_epoch_in_next_segment(end);
-  BatchHeader header;
+  BatchHeader header = header_at(end.at, end.at, end);
   header.flags = kEpochStart;
-  header.log_id = end.log_id;
   header.epoch = nonzero(entropy_);
   header.previous_epoch = end.epoch;
-  header.first = end.next;
-  header.time = end.logged;
-  header.at = end.at;
-  header.durable = end.at;
   Bytes sector = encode(header);
   sector.resize(kSectorBytes, '\0');
   HR_TRY(segment.file->write_at(end.at.offset, sector, "log.epoch"));
@@ -98,9 +117,12 @@ Status Opener::start_epoch_in_next_segment(Chain& end) {
   header.previous_epoch = end.epoch;
   header.previous_end = end.at.offset;
   header.time = end.logged;
+  const std::shared_ptr<os::File> previous = segments_->current().file;
   HR_TRY(segments_->start(header));
+  const Position next{header.segment, kSegmentHeaderBytes};
+  HR_TRY(SegmentSet::write_seal(*previous, header_at(end.at, next, end)));
   end.epoch = header.epoch;
-  end.at = {header.segment, kSegmentHeaderBytes};
+  end.at = next;
   return {};
 }
 
@@ -109,6 +131,7 @@ Result<DiskLog::Start> Opener::resume(Survey survey) {
   for (SegmentFile& segment : survey.segments) segments_->adopt(std::move(segment));
   for (const std::uint64_t spare : survey.spares) HR_TRY(segments_->adopt_spare(spare));
   Chain end = survey.end;
+  HR_TRY(ensure_seal(survey.sealed, end));
   HR_TRY(start_epoch(end));
   return DiskLog::Start{std::move(segments_), end, end.at};
 }

@@ -111,6 +111,13 @@ Status SegmentSet::start(const SegmentHeader& header) {
   return {};
 }
 
+Status SegmentSet::write_seal(os::File& file, const BatchHeader& seal) {
+  Bytes sector = encode(seal);
+  sector.resize(kSectorBytes, '\0');
+  HR_TRY(file.write_at(seal.at.offset, sector, "log.seal"));
+  return file.sync("log.seal_sync");
+}
+
 Status SegmentSet::drop_oldest() {
   HR_CHECK(segments_.size() > 1);
   HR_TRY(disk_.remove(segment_path(segments_.front().number), "log.remove"));
@@ -119,7 +126,7 @@ Status SegmentSet::drop_oldest() {
     segments_.pop_front();
   }
   // One at a time: what a power cut leaves has no gap.
-  return disk_.sync_dir(kLogFolder, "log.syncdir");
+  return disk_.sync_dir(kLogFolder, "log.drop_syncdir");
 }
 
 std::optional<Lsn> SegmentSet::second_base() const {

@@ -56,6 +56,9 @@ class SegmentSet {
   std::optional<Lsn> second_base() const;
   const SegmentFile& current() const { return segments_.back(); }
 
+  // At the end of `file`: the segment that `seal.durable` names exists. What deletes that segment is noticed.
+  static Status write_seal(os::File& file, const BatchHeader& seal);
+
   // --- any thread ---
 
   std::shared_ptr<os::File> find(std::uint32_t number) const;

@@ -137,16 +137,9 @@ Status DiskLog::rotate(Time time) {
   HR_TRY(segments_->start(header));
   BatchHeader seal = header_at(written_.at, header.base, time);
   seal.durable = {header.segment, kSegmentHeaderBytes};
-  HR_TRY(write_seal(*previous, seal));
+  HR_TRY(SegmentSet::write_seal(*previous, seal));
   written_.at = durable_.at = marked_ = marked_if_synced_ = groups_end_ = seal.durable;
   return {};
-}
-
-Status DiskLog::write_seal(os::File& file, const BatchHeader& seal) {
-  Bytes sector = encode(seal);
-  sector.resize(kSectorBytes, '\0');
-  HR_TRY(file.write_at(seal.at.offset, sector, "log.seal"));
-  return file.sync("log.seal_sync");
 }
 
 Status DiskLog::mark() {

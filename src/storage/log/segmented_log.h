@@ -49,7 +49,6 @@ class DiskLog final : public SegmentedLog {
   std::unexpected<Error> die(Error error);
   Status put(PendingBatch& batch);
   Status rotate(Time time);
-  static Status write_seal(os::File& file, const BatchHeader& seal);
   BatchHeader header_at(Position at, Lsn first, Time time) const;
   Status sync_written(os::Label label);
 

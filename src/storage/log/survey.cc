@@ -174,6 +174,8 @@ Status Surveyor::enter(std::size_t index) {
     out_.end = {header.log_id, header.epoch, header.base, {}, header.time};
   } else if (header.base != out_.end.next || header.previous_epoch != out_.end.epoch) {
     return damaged({header.segment, 0}, "it does not continue the segment before");
+  } else {
+    out_.sealed = out_.end.at;
   }
   out_.end.epoch = header.epoch;
   out_.end.at = {header.segment, kSegmentHeaderBytes};

@@ -40,6 +40,7 @@ struct Survey {
   std::vector<std::uint64_t> spares;
   std::optional<std::uint32_t> unfinished;  // a last segment whose header never became durable: to be removed
   Chain end;
+  Position sealed;  // where the last segment but one ends, and its seal belongs; none: {0, 0}
   Lsn first = 1;
   std::uint64_t bytes_read = 0;
   std::uint64_t torn_bytes = 0;
