@@ -1,0 +1,14 @@
+// From the engine's and the store's refusals to SQS's errors.
+#pragma once
+
+#include "base/result.h"
+#include "queue/engine.h"
+#include "wire/sqs_error.h"
+
+namespace hr::sqs {
+
+wire::sqs::Error to_error(queue::Fault fault);
+// What the commit path could not do: nothing was changed, or nobody can know.
+wire::sqs::Error to_error(const Error& error);
+
+}  // namespace hr::sqs

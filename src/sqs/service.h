@@ -1,0 +1,113 @@
+// The actions of SQS, each a command or a question to the store: typed request in, typed answer out. No HTTP
+// and no text of either protocol here. Runs on the sequencing thread; owned by the front.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "commit/store.h"
+#include "net/http.h"
+#include "os/entropy.h"
+#include "queue/engine.h"
+#include "queue/message.h"
+#include "sqs/names.h"
+#include "sqs/receipt.h"
+#include "wire/auth.h"
+#include "wire/sqs_answer.h"
+#include "wire/sqs_error.h"
+#include "wire/sqs_request.h"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace hr::sqs {
+
+template <class T>
+using Outcome = wire::sqs::Outcome<T>;
+using Answered = net::Task<Outcome<wire::sqs::Answer>>;
+
+// Who asks, and how the caller reaches us.
+struct Caller {
+  wire::Identity identity;
+  Bytes base_url;                    // "http://host:port"
+  Bytes path;                        // of the request: names the queue where QueueUrl is missing
+  net::RequestBody* body = nullptr;  // tells when a waiting receiver has gone
+};
+
+struct MessageCounters {
+  std::uint64_t sent = 0, received = 0, deleted = 0, empty_receives = 0;
+  std::uint64_t sent_bytes = 0;
+};
+
+class Service {
+ public:
+  struct Parts {
+    commit::Store& store;
+    os::Entropy& entropy;
+    ReceiptSeal seal;
+    Bytes region;
+    hr::Log diary;
+  };
+  explicit Service(Parts parts);
+
+  // `caller` and `request` must live until the task ends; the request is used up.
+  Answered call(const Caller& caller, wire::sqs::Request& request);
+
+  const MessageCounters& messages() const { return messages_; }
+
+ private:
+  Answered run(const Caller& caller, wire::sqs::CreateQueue& request);
+  Answered run(const Caller& caller, wire::sqs::ListQueues& request);
+  Answered run(const Caller& caller, wire::sqs::GetQueueUrl& request);
+  Answered run(const Caller& caller, wire::sqs::DeleteQueue& request);
+  Answered run(const Caller& caller, wire::sqs::GetQueueAttributes& request);
+  Answered run(const Caller& caller, wire::sqs::SetQueueAttributes& request);
+  Answered run(const Caller& caller, wire::sqs::PurgeQueue& request);
+  Answered run(const Caller& caller, wire::sqs::ListQueueTags& request);
+  Answered run(const Caller& caller, wire::sqs::ListDeadLetterSourceQueues& request);
+  Answered run(const Caller& caller, wire::sqs::SendMessage& request);
+  Answered run(const Caller& caller, wire::sqs::SendMessageBatch& request);
+  Answered run(const Caller& caller, wire::sqs::ReceiveMessage& request);
+  Answered run(const Caller& caller, wire::sqs::DeleteMessage& request);
+  Answered run(const Caller& caller, wire::sqs::DeleteMessageBatch& request);
+  Answered run(const Caller& caller, wire::sqs::ChangeMessageVisibility& request);
+  Answered run(const Caller& caller, wire::sqs::ChangeMessageVisibilityBatch& request);
+
+  // One command, answered at its release point.
+  template <class T>
+  using Decide = std::function<queue::Outcome<T>(queue::Engine&, Time, queue::Effects&)>;
+  template <class T>
+  net::Task<Outcome<T>> commit(commit::Cost cost, storage::Release release, Decide<T> decide);
+
+  // --- queues ---
+  Outcome<const queue::Queue*> find(const Caller& caller, ByteView url) const;
+  Outcome<queue::AttributeChange> to_change(wire::sqs::QueueAttributes& attributes, const QueueName& of);
+  Outcome<queue::Redrive> resolve(const wire::sqs::RedrivePolicy& policy, const QueueName& of) const;
+  std::optional<Bytes> attribute(const queue::Queue& queue, ByteView name) const;
+  Bytes url_of(const Caller& caller, const queue::Queue& queue) const;
+
+  // --- messages ---
+  struct Prepared {
+    queue::SendEntry entry;
+    wire::sqs::SentAnswer answer;
+  };
+  Outcome<Prepared> prepare(const Caller& caller, const queue::Queue& queue, wire::sqs::Message&& message);
+  net::Task<Outcome<std::vector<queue::Sent>>> send(queue::QueueId queue,
+                                                    std::span<const queue::SendEntry> entries);
+  Outcome<queue::Receipt> open(ByteView handle, queue::QueueId queue) const;
+  Outcome<wire::sqs::ReceivedMessage> read(const queue::Delivery& delivery,
+                                           const wire::sqs::ReceiveMessage& request) const;
+  using EachOutcome = std::vector<queue::Outcome<void>>;
+  net::Task<Outcome<EachOutcome>> erase(queue::QueueId queue, std::span<const queue::Receipt> receipts);
+  net::Task<Outcome<EachOutcome>> change(queue::QueueId queue,
+                                         std::span<const queue::Engine::Visibility> changes);
+
+  Parts parts_;
+  MessageCounters messages_;
+};
+
+}  // namespace hr::sqs
