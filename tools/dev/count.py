@@ -28,7 +28,8 @@ def add_case(count: Count, case: ElementTree.Element) -> None:
     output = case.findtext("system-out") or ""
     cases = {kind: int(number) for kind, number in GTEST_COUNT.findall(output)}
     broken = case.get("status") == "fail"
-    failed = broken or case.find("failure") is not None or case.find("error") is not None
+    absent = "Unable to find executable" in output
+    failed = broken or absent or case.find("failure") is not None or case.find("error") is not None
     skipped = case.get("status") in ("disabled", "notrun") or case.find("skipped") is not None
     if cases:
         count.passed += cases.get("PASSED", 0)
