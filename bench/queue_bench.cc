@@ -1,0 +1,106 @@
+// The queue engine alone, in this process: messages per second through send, receive and delete with a
+// backlog behind them, and what a waiting message costs in memory. No log, no network: what they add shows
+// elsewhere.
+#include "queue/engine.h"
+
+#include <benchmark/benchmark.h>
+#include <cstring>
+#include <malloc.h>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace hr;
+using namespace hr::queue;
+
+class Bench {
+ public:
+  explicit Bench(std::size_t queues) {
+    for (std::size_t i = 0; i < queues; ++i) {
+      Effects out;
+      queues_.push_back(*engine_.create({"000000000000", "queue" + std::to_string(i), {}, {}}, now_, out));
+    }
+  }
+
+  void send(std::size_t queue, std::size_t batch) {
+    entries_.resize(batch);
+    for (SendEntry& e : entries_) {
+      ++sent_;
+      std::memcpy(e.id.bytes.data(), &sent_, sizeof sent_);
+      e.content.assign(300, 'x');
+    }
+    Effects out;
+    static_cast<void>(engine_.send(queues_[queue], entries_, now_, out));
+    place(out);
+  }
+
+  std::vector<Delivery> receive(std::size_t queue) {
+    Effects out;
+    auto got = engine_.receive(queues_[queue], {.max_messages = 10}, now_, out);
+    return std::move(got->deliveries);
+  }
+
+  void erase(std::size_t queue, const std::vector<Delivery>& deliveries) {
+    std::vector<Receipt> receipts;
+    for (const Delivery& d : deliveries) receipts.push_back(d.receipt);
+    Effects out;
+    static_cast<void>(engine_.erase(queues_[queue], receipts, now_, out));
+  }
+
+  void fill(std::size_t messages) {
+    for (std::size_t i = 0; i < messages; i += 10) send(i / 10 % queues_.size(), 10);
+  }
+
+  void pass(Duration by) {
+    now_ += by;
+    Effects out;
+    engine_.tick(now_, out);
+  }
+
+ private:
+  void place(Effects& out) {
+    at_.clear();
+    for (const auto& r : out.records) at_.push_back({1, 64, static_cast<std::uint32_t>(r.payload.size())});
+    engine_.place(out, at_);
+  }
+
+  Engine engine_{Limits{}};
+  Time now_ = from_ms(1'700'000'000'000);
+  std::vector<QueueId> queues_;
+  std::vector<SendEntry> entries_;
+  std::vector<storage::Location> at_;
+  std::uint64_t sent_ = 0;
+};
+
+// Batches of 10 through send, receive and delete; range(0): waiting messages, range(1): queues.
+void cycle(benchmark::State& state) {
+  const auto queues = static_cast<std::size_t>(state.range(1));
+  Bench bench(queues);
+  bench.fill(static_cast<std::size_t>(state.range(0)));
+  std::size_t turn = 0;
+  for (auto _ : state) {
+    const std::size_t queue = turn++ % queues;
+    bench.send(queue, 10);
+    bench.erase(queue, bench.receive(queue));
+    if (turn % 64 == 0) bench.pass(1ms);
+  }
+  state.SetItemsProcessed(state.iterations() * 10);
+}
+BENCHMARK(cycle)->Args({1'000, 1})->Args({1'000'000, 1})->Args({10'000'000, 1})->Args({1'000'000, 10'000});
+
+void waiting_message(benchmark::State& state) {
+  const auto messages = static_cast<std::size_t>(state.range(0));
+  for (auto _ : state) {
+    Bench bench(1);
+    const std::size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    bench.fill(messages);
+    const std::size_t after = mallinfo2().uordblks + mallinfo2().hblkhd;
+    state.counters["bytes/message"] = static_cast<double>(after - before) / static_cast<double>(messages);
+  }
+}
+BENCHMARK(waiting_message)->Arg(10'000)->Arg(1'000'000)->Iterations(1);
+
+}  // namespace
+
+BENCHMARK_MAIN();
