@@ -1,4 +1,5 @@
-// One flat receive buffer: bytes come in at its end and are used from its beginning.
+// One flat receive buffer: bytes come in at its end and are used from its beginning. Owned by whatever reads
+// a connection at that time; views into it end when room is made.
 #pragma once
 
 #include <algorithm>

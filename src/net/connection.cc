@@ -87,7 +87,7 @@ auto Connection::wait(Waiting what, std::int64_t deadline) -> Task<Wake> {
         busy_ = 0;
         waiting_ = what;
         deadline_ = deadline;
-        wait_began_ = ServerState::now_ms();
+        wait_began_ = state_->now_ms();
         waiter_.emplace(std::move(handler));
       },
       boost::asio::use_awaitable);
@@ -228,7 +228,7 @@ auto Connection::begin_request() -> Next {
 }
 
 auto Connection::wait_for_head() -> Task<Wake> {
-  const std::int64_t now = ServerState::now_ms();
+  const std::int64_t now = state_->now_ms();
   if (scratch_->in.empty()) {
     state_->give_back(std::move(scratch_));
     phase_ = Phase::kIdle;
@@ -330,12 +330,12 @@ auto Connection::receive_body() -> Piece {
 
 auto Connection::wait_for_body() -> Task<Wake> {
   phase_ = Phase::kBody;
-  return wait(Waiting::kRead, ServerState::now_ms() + state_->limits.body_stall_timeout.count());
+  return wait(Waiting::kRead, state_->now_ms() + state_->limits.body_stall_timeout.count());
 }
 
 void Connection::body_woke(Wake how) {
   phase_ = Phase::kHandler;
-  body_waited_ms_ += ServerState::now_ms() - wait_began_;
+  body_waited_ms_ += state_->now_ms() - wait_began_;
   if (how == Wake::kReady) return;
   refused_ = how == Wake::kTimeout ? Refusal{408, "the request's body took too long"}
                                    : Refusal{503, "the server is stopping"};
@@ -417,7 +417,7 @@ bool Connection::reusable(const Response& response) {
 // Reads away a body that no handler wanted. False: the connection ends.
 Task<bool> Connection::drain_body() {
   const std::uint64_t limit = body_read_ + state_->limits.drain_bytes_max;
-  const std::int64_t deadline = ServerState::now_ms() + state_->limits.linger_timeout.count();
+  const std::int64_t deadline = state_->now_ms() + state_->limits.linger_timeout.count();
   for (;;) {
     std::string_view piece;
     switch (next_piece(piece)) {
@@ -442,12 +442,12 @@ Task<bool> Connection::drain_body() {
 Task<void> Connection::linger() {
   phase_ = Phase::kLinger;
   ::shutdown(fd_.get(), SHUT_WR);
-  const std::int64_t deadline = ServerState::now_ms() + state_->limits.linger_timeout.count();
+  const std::int64_t deadline = state_->now_ms() + state_->limits.linger_timeout.count();
   for (;;) {
     if (!scratch_) scratch_ = state_->borrow();
     scratch_->in.consume(scratch_->in.size());
     const Received received = receive(kBodyBufferBytes);
-    if (received == Received::kEnd || ServerState::now_ms() >= deadline) co_return;
+    if (received == Received::kEnd || state_->now_ms() >= deadline) co_return;
     if (busy_ > kBusyMax) co_await breathe();
     if (received == Received::kNothing && co_await wait(Waiting::kRead, deadline) != Wake::kReady) co_return;
   }

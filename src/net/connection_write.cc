@@ -186,7 +186,7 @@ Task<bool> Connection::writable() {
   writable_ = false;
   phase_ = Phase::kWrite;
   const Wake how =
-      co_await wait(Waiting::kWrite, ServerState::now_ms() + state_->limits.write_stall_timeout.count());
+      co_await wait(Waiting::kWrite, state_->now_ms() + state_->limits.write_stall_timeout.count());
   if (how == Wake::kTimeout) ++state_->stats.timeouts;
   phase_ = Phase::kHandler;
   co_return how == Wake::kReady;

@@ -209,7 +209,7 @@ bool HeadParser::version(ByteView text) {
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
   const bool formed =
       text.size() == 8 && text.starts_with("HTTP/") && digit(text[5]) && text[6] == '.' && digit(text[7]);
-  return formed ? refuse(505, "HTTP/1.1 is spoken here") : refuse(400, "malformed HTTP version");
+  return formed ? refuse(505, "HTTP version not known") : refuse(400, "malformed HTTP version");
 }
 
 bool HeadParser::target(ByteView text) {

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
@@ -100,30 +99,22 @@ bool Listener::accept_one() {
 // --- shared state
 // -------------------------------------------------------------------------------------------
 
-ServerState::ServerState(Runtime& r, Handler& h, os::Entropy& e, hr::Log d, ServerLimits l)
+ServerState::ServerState(Runtime& r, Handler& h, const os::Clock& c, os::Entropy& e, hr::Log d,
+                         ServerLimits l)
     : runtime(r),
       handler(h),
+      clock(c),
       entropy(e),
       diary(d),
       limits(l),
       parser(head_limits(l)),
       poller(r.context()),
       sweep_timer(r.context()),
-      sweep_interval(interval_for(l)) {}
+      sweep_interval(interval_for(l)),
+      date_(codec::http_date(c.wall())) {}
 
-std::int64_t ServerState::now_ms() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
-}
-
-std::string_view ServerState::date() {
-  const std::int64_t now = ::time(nullptr);
-  if (now != date_second_) {
-    date_ = codec::http_date(from_ms(now * 1000));
-    date_second_ = now;
-  }
-  return date_;
+std::int64_t ServerState::now_ms() const {
+  return std::chrono::duration_cast<Duration>(clock.boottime()).count();
 }
 
 std::string_view ServerState::make_request_id() {
@@ -197,6 +188,7 @@ void ServerState::start_sweeping() {
 }
 
 void ServerState::sweep() {
+  date_ = codec::http_date(clock.wall());
   const std::int64_t now = now_ms();
   std::vector<std::shared_ptr<Connection>> late;
   for (Connection* connection : connections) {
@@ -220,8 +212,9 @@ void ServerState::stop() {
 // --- server
 // -------------------------------------------------------------------------------------------------
 
-Server::Server(Runtime& runtime, Handler& handler, os::Entropy& entropy, hr::Log diary, ServerLimits limits)
-    : state_(std::make_shared<ServerState>(runtime, handler, entropy, diary, limits)) {}
+Server::Server(Runtime& runtime, Handler& handler, const os::Clock& clock, os::Entropy& entropy,
+               hr::Log diary, ServerLimits limits)
+    : state_(std::make_shared<ServerState>(runtime, handler, clock, entropy, diary, limits)) {}
 
 Server::~Server() { state_->stop(); }
 

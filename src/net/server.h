@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "net/http.h"
 #include "net/runtime.h"
+#include "os/clock.h"
 #include "os/entropy.h"
 
 #include <cstdint>
@@ -57,7 +58,8 @@ struct ServerState;
 
 class Server {
  public:
-  Server(Runtime& runtime, Handler& handler, os::Entropy& entropy, hr::Log diary, ServerLimits limits = {});
+  Server(Runtime& runtime, Handler& handler, const os::Clock& clock, os::Entropy& entropy, hr::Log diary,
+         ServerLimits limits = {});
   ~Server();
 
   // kBusy: the address is in use; kPermission; kInvalid. A stale unix socket nobody listens on is replaced.

@@ -1,4 +1,5 @@
-// What the connections of one server share. Private to the server.
+// What the connections of one server share; private to the server. Lives as long as the server and the last
+// of its connections; used on the reactor only.
 #pragma once
 
 #include "net/buffer.h"
@@ -45,7 +46,7 @@ class Listener final : public Watcher {
 };
 
 struct ServerState : std::enable_shared_from_this<ServerState> {
-  ServerState(Runtime& r, Handler& h, os::Entropy& e, hr::Log d, ServerLimits l);
+  ServerState(Runtime& r, Handler& h, const os::Clock& c, os::Entropy& e, hr::Log d, ServerLimits l);
 
   void start_sweeping();
   void sweep();
@@ -59,11 +60,12 @@ struct ServerState : std::enable_shared_from_this<ServerState> {
   void give_back(std::unique_ptr<Scratch> scratch);
   // 36 characters, the text of a random UUID; valid until the next call.
   std::string_view make_request_id();
-  std::string_view date();
-  static std::int64_t now_ms();  // monotonic, coarse
+  std::string_view date() const { return date_; }  // as of the last sweep
+  std::int64_t now_ms() const;                     // monotonic
 
   Runtime& runtime;
   Handler& handler;
+  const os::Clock& clock;
   os::Entropy& entropy;
   hr::Log diary;
   const ServerLimits limits;
@@ -84,7 +86,6 @@ struct ServerState : std::enable_shared_from_this<ServerState> {
 
  private:
   std::string date_;
-  std::int64_t date_second_ = -1;
   std::array<std::uint8_t, 2'048> random_{};
   std::size_t random_used_ = sizeof random_;
   std::array<char, 36> id_{};

@@ -4,6 +4,7 @@
 
 #include "net/runtime.h"
 #include "net/server.h"
+#include "os/linux/linux.h"
 
 #include <arpa/inet.h>
 #include <atomic>
@@ -99,6 +100,7 @@ class TestServer {
   ServerStats stats();
 
   KeepingSink sink;
+  std::unique_ptr<os::Clock> clock = os::make_clock(Time{});
   CountingEntropy entropy;
   TestHandler handler;
   std::filesystem::path folder;

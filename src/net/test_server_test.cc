@@ -149,7 +149,7 @@ TestServer::TestServer(ServerLimits limits) {
   folder = ::mkdtemp(name.data());
   path = folder / "http.sock";
   handler.runtime = &runtime;
-  server = std::make_unique<Server>(runtime, handler, entropy, Log(sink), limits);
+  server = std::make_unique<Server>(runtime, handler, *clock, entropy, Log(sink), limits);
   const Status tcp_ready = server->listen(TcpAddress{.host = "127.0.0.1", .port = 0});
   EXPECT_TRUE(tcp_ready) << tcp_ready.error().message;
   const Status unix_ready = server->listen(UnixAddress{.path = path});
