@@ -32,6 +32,7 @@ lint() {
   mapfile -t python_files < <(sources '*.py'; programs python)
   mapfile -t modules < <(sources '*.js' '*.mjs')
   mapfile -t scripts < <(sources '*.sh'; programs 'sh|bash')
+  ((${#cxx[@]})) || die 'git lists no source file: is this a checkout?'
   linter 'clang-format' "${#cxx[@]}" clang-format-19 --dry-run -Werror "${cxx[@]}"
   linter 'flake8' "${#python_files[@]}" "$python" -m flake8 --max-line-length 110 --extend-ignore E203,W503 \
     "${python_files[@]}"
