@@ -1,0 +1,184 @@
+#include "headrace/log_text.h"
+
+#include "codec/time_text.h"
+#include "codec/utf8.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hr {
+namespace {
+
+// 32473 is the enterprise number for documentation (RFC 5612): this project has registered none.
+constexpr std::string_view kStructuredId = "headrace@32473";
+constexpr int kFacilityDaemon = 3;
+constexpr std::size_t kNameBytesMax = 32;  // SD-NAME and MSGID
+
+std::string_view word_of(Severity severity) {
+  switch (severity) {
+    case Severity::kError:
+      return "error";
+    case Severity::kWarning:
+      return "warning";
+    case Severity::kNotice:
+      return "notice";
+    case Severity::kInfo:
+      return "info";
+    case Severity::kDebug:
+      return "debug";
+  }
+  return "info";
+}
+
+std::string_view colour_of(Severity severity) {
+  if (severity == Severity::kError) return "\x1b[31m";
+  if (severity == Severity::kWarning) return "\x1b[33m";
+  return severity == Severity::kDebug ? "\x1b[2m" : "\x1b[32m";
+}
+
+// Of a valid sequence: C1 controls, line and paragraph separators, direction overrides and isolates, the BOM.
+bool invisible(std::string_view sequence) {
+  if (sequence.size() == 2) return sequence[0] == '\xc2' && static_cast<unsigned char>(sequence[1]) < 0xa0;
+  if (sequence.size() != 3) return false;
+  if (sequence == "\xef\xbb\xbf") return true;
+  if (!sequence.starts_with("\xe2\x80") && !sequence.starts_with("\xe2\x81")) return false;
+  const auto last = static_cast<unsigned char>(sequence[2]);
+  if (sequence[1] == '\x80') return last == 0x8e || last == 0x8f || (last >= 0xa8 && last <= 0xae);
+  return last >= 0xa6 && last <= 0xa9;
+}
+
+std::size_t sequence_bytes(char lead) {
+  const auto c = static_cast<unsigned char>(lead);
+  if (c < 0x80) return 1;
+  return c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+}
+
+void append_hex(std::string& out, std::string_view bytes) {
+  for (const char c : bytes) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+}
+
+std::string shortened(std::string_view value) {
+  if (value.size() <= kLogValueBytesMax) return visible(value);
+  // A sequence cut in two would be shown as damage that is not there.
+  std::size_t end = kLogValueBytesMax;
+  while (end > kLogValueBytesMax - 3 && (static_cast<unsigned char>(value[end]) & 0xc0) == 0x80) --end;
+  return visible(value.substr(0, end)) + "...";
+}
+
+// Keys and events come from the program, yet a wrong one must not break the format.
+std::string name_of(std::string_view text) {
+  std::string out(text.substr(0, kNameBytesMax));
+  for (char& c : out) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '.' || c == '_' || c == '-';
+    if (!plain) c = '_';
+  }
+  return out.empty() ? "-" : out;
+}
+
+std::string plain_value(std::string_view value) {
+  const std::string text = shortened(value);
+  if (!text.empty() && text.find_first_of(" \"=") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+std::string structured_value(std::string_view value) {
+  std::string out;
+  for (const char c : shortened(value)) {
+    if (c == '"' || c == '\\' || c == ']') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+// Appends " key=value" for every field as long as there is room.
+template <class Write>
+void append_fields(std::string& out, std::span<const Field> fields, std::size_t bytes_max, Write write) {
+  std::size_t omitted = 0;
+  for (const Field& field : fields) {
+    const std::string text = write(name_of(field.key), field.value);
+    if (out.size() + text.size() > bytes_max) {
+      ++omitted;
+    } else {
+      out += text;
+    }
+  }
+  if (omitted != 0) out += write("omitted", std::to_string(omitted));
+}
+
+constexpr std::size_t kRoomForTheRest = 32;  // "omitted", colours, brackets
+
+void append_plain(std::string& out, std::span<const Field> fields, std::size_t bytes_max) {
+  append_fields(out, fields, bytes_max, [](const std::string& key, std::string_view value) {
+    return fmt::format(" {}={}", key, plain_value(value));
+  });
+}
+
+}  // namespace
+
+std::string visible(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const std::size_t good = codec::valid_utf8_prefix(text);
+    for (std::size_t at = 0; at < good;) {
+      const std::string_view sequence = text.substr(at, sequence_bytes(text[at]));
+      at += sequence.size();
+      if (sequence == "\\") {
+        out += "\\\\";
+      } else if (sequence[0] == '\x7f' || (sequence[0] >= 0 && sequence[0] < ' ') || invisible(sequence)) {
+        append_hex(out, sequence);
+      } else {
+        out += sequence;
+      }
+    }
+    text.remove_prefix(good);
+    if (text.empty()) break;
+    append_hex(out, text.substr(0, 1));
+    text.remove_prefix(1);
+  }
+  return out;
+}
+
+std::string terminal_line(const LogRecord& record, LineStyle style) {
+  std::string out;
+  if (style == LineStyle::kJournal) {
+    out = fmt::format("<{}>{}", static_cast<int>(record.severity), name_of(record.event));
+  } else {
+    const std::string_view word = word_of(record.severity);
+    const bool colour = style == LineStyle::kColour;
+    out =
+        fmt::format("{} {}{:<7}{} {}", codec::iso8601(record.time), colour ? colour_of(record.severity) : "",
+                    word, colour ? "\x1b[0m" : "", name_of(record.event));
+  }
+  append_plain(out, record.fields, kLogLineBytesMax - kRoomForTheRest);
+  out += '\n';
+  return out;
+}
+
+std::string syslog_message(const LogRecord& record, const LogOrigin& origin) {
+  const int priority = kFacilityDaemon * 8 + static_cast<int>(record.severity);
+  const std::string event = name_of(record.event);
+  std::string host;
+  for (const char c : origin.host.substr(0, 255)) host += c > ' ' && c < '\x7f' ? c : '_';
+  std::string out =
+      fmt::format("<{}>1 {} {} headrace {} {} [{} role=\"{}\"", priority, codec::iso8601(record.time),
+                  host.empty() ? "-" : host, origin.pid, event, kStructuredId, structured_value(origin.role));
+  append_fields(out, record.fields, kLogLineBytesMax - kRoomForTheRest,
+                [](const std::string& key, std::string_view value) {
+                  return fmt::format(" {}=\"{}\"", key, structured_value(value));
+                });
+  // The same again as text: templates that know no structured data show it.
+  out += "] \xef\xbb\xbf";
+  std::string text = event;
+  append_plain(text, record.fields, kLogLineBytesMax - kRoomForTheRest);
+  return out + text;
+}
+
+}  // namespace hr
