@@ -177,7 +177,8 @@ bool BatchQueue::has_work() const {
 
 bool BatchQueue::wait(Duration patience) {
   std::unique_lock lock(mutex_);
-  ready_.wait_for(lock, patience, [&] { return woken_ || dead_ || !batches_.empty(); });
+  const auto news = [&] { return woken_ || dead_ || !batches_.empty(); };
+  if (patience > 0ms) ready_.wait_for(lock, patience, news);
   woken_ = false;
   return dead_ || !batches_.empty();
 }

@@ -212,6 +212,8 @@ Status Surveyor::walk(std::size_t index) {
 Result<std::optional<Batch>> Surveyor::next_batch(SegmentReader& reader) {
   HR_ASSIGN(std::optional<Batch> batch, try_batch(reader));
   if (batch) return batch;
+  HR_ASSIGN(const ByteView sector, reader.view(out_.end.at.offset, kSectorBytes));
+  if (all_zero(sector)) return std::nullopt;  // never written
   HR_TRY(reader.forget());
   return try_batch(reader);
 }
