@@ -24,10 +24,10 @@ TEST(Records, their_bytes_are_those_of_version_1) {
               .modified = t};
   queue.attributes.redrive = Redrive{QueueId{4}, 3};
   queue.attributes.stored["P"] = "{}";
-  EXPECT_EQ(
-      bytes(QueueCreated{queue});
-      "0105ac020c303030303030303030303030046a6f627300b0ea0180e0e5a40100808040010403010150027b7d01016b0176"),
-      EXPECT_EQ(bytes(QueueRemoved{QueueId{5}, t}), "0105ac02");
+  EXPECT_EQ(bytes(QueueCreated{queue}),
+            "0105ac020c303030303030303030303030046a6f627300b0ea0180e0e5a401008080400104030101"
+            "50027b7d01016b0176");
+  EXPECT_EQ(bytes(QueueRemoved{QueueId{5}, t}), "0105ac02");
   EXPECT_EQ(bytes(QueuePurged{QueueId{5}, t}), "0105ac02");
   EXPECT_EQ(bytes(MessageSent{QueueId{5}, Seq{9}, uuid(1), t, 10ms, "abc"}),
             "01050901000000000000000000000000000000ac020a616263");
