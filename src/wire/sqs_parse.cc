@@ -227,6 +227,25 @@ Outcome<Request> read_send(const Json& members) {
   return request;
 }
 
+constexpr std::array<std::string_view, 9> kSystemNames = {"SenderId",
+                                                          "SentTimestamp",
+                                                          "ApproximateReceiveCount",
+                                                          "ApproximateFirstReceiveTimestamp",
+                                                          "SequenceNumber",
+                                                          "MessageDeduplicationId",
+                                                          "MessageGroupId",
+                                                          "AWSTraceHeader",
+                                                          "DeadLetterQueueSourceArn"};
+
+// Names of queue attributes are in the model of this parameter too: asked for, they bring nothing.
+Outcome<void> check_system_names(const std::vector<Bytes>& names) {
+  for (const ByteView name : names) {
+    if (std::ranges::find(kSystemNames, name) != kSystemNames.end() || is_queue_attribute(name)) continue;
+    return refuse(kInvalidAttributeName, fmt::format("Unknown Attribute {}.", name.substr(0, 128)));
+  }
+  return {};
+}
+
 Outcome<Request> read_receive(const Json& members) {
   ReceiveMessage request;
   HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
@@ -240,6 +259,7 @@ Outcome<Request> read_receive(const Json& members) {
   HR_ASSIGN(request.system_names, texts_of(members, "AttributeNames"));
   HR_ASSIGN(auto more, texts_of(members, "MessageSystemAttributeNames"));
   std::ranges::move(more, std::back_inserter(request.system_names));
+  HR_TRY(check_system_names(request.system_names));
   HR_ASSIGN(request.names, texts_of(members, "MessageAttributeNames"));
   return request;
 }
