@@ -1,4 +1,5 @@
-// One HTTP header field as views into bytes somebody else holds. Names compare without regard to case.
+// One HTTP header field, as views into bytes somebody else holds. Names compare without regard to case;
+// nothing here judges whether a name or a value may stand in a header.
 #pragma once
 
 #include "base/bytes.h"

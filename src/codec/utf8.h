@@ -1,4 +1,5 @@
-// UTF-8 (RFC 3629): shortest forms, no surrogates, at most U+10FFFF.
+// UTF-8 (RFC 3629): shortest forms, no surrogates, at most U+10FFFF. Asking whether text is valid, and up to
+// where, and making it so.
 #pragma once
 
 #include "base/bytes.h"

@@ -20,11 +20,13 @@ ACCESS_KEY = "AKIDEXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 TOKEN = "FwoGZXIvYXdzEJr//////////wEaDH+token/with=odd&chars"
 
-SEGMENTS = ["photos", "a b", "ü", "日本", "%", "%2F", "a+b", "..", ".", "~t.x_y-z", "q?", "h#", "a=b&c", "'(!*)", "é\u0301",
-            "😀", ":@", "[x]", "tab\t", "\\"]
-NAMES = ["prefix", "list-type", "delimiter", "uploads", "X-y", "x_y", "a b", "ü", "marker", "A", "a", "aa", "max-keys", "versionId"]
+SEGMENTS = ["photos", "a b", "ü", "日本", "%", "%2F", "a+b", "..", ".", "~t.x_y-z", "q?", "h#", "a=b&c",
+            "'(!*)", "é\u0301", "😀", ":@", "[x]", "tab\t", "\\"]
+NAMES = ["prefix", "list-type", "delimiter", "uploads", "X-y", "x_y", "a b", "ü", "marker", "A", "a", "aa",
+         "max-keys", "versionId"]
 VALUES = ["", "1", "a/b", "a b", "+", "%", "ü", "日本", "a=b", "a&b", "~", "..", "*", "'", "\"q\"", "/", "1000"]
-HEADER_VALUES = ["v", "  padded  ", "in   ner", "a,b", "tab\there", "\"quo  ted\"", "ünï", "", "a;b=c", "x" * 100]
+HEADER_VALUES = ["v", "  padded  ", "in   ner", "a,b", "tab\there", "\"quo  ted\"", "ünï", "", "a;b=c",
+                 "x" * 100]
 
 
 class FrozenTime(datetime.datetime):
@@ -76,7 +78,8 @@ def c_headers(headers: list) -> str:
 def emit(v: Vector) -> str:
     return (f"{{.kind = Kind::{v.kind}, .service = {c_string(v.service)}, .region = {c_string(v.region)}, "
             f".token = {c_string(v.token)}, .now_ms = {v.now * 1000}, .method = {c_string(v.method)}, "
-            f".path = {c_string(v.path)}, .query = {c_string(v.query)}, .base_query = {c_string(v.base_query)}, "
+            f".path = {c_string(v.path)}, .query = {c_string(v.query)}, "
+            f".base_query = {c_string(v.base_query)}, "
             f".headers = {c_headers(v.headers)}, .base_headers = {c_headers(v.base_headers)}, "
             f".body_sha256 = {c_string(v.body_sha256)}, .payload_hash = {c_string(v.payload_hash)}, "
             f".canonical = {c_string(v.canonical)}, .string_to_sign = {c_string(v.string_to_sign)}, "
@@ -109,7 +112,8 @@ def random_headers(rng: random.Random, service: str) -> list:
         name = rng.choice(["X-Amz-Meta-A", "x-amz-meta-b-c", "X-Custom", "Content-MD5", "Range", "X-Amz-Acl"])
         headers.append((name, rng.choice(HEADER_VALUES)))
     if rng.random() < 0.5:
-        headers.append(("Content-Type", rng.choice(["text/plain; charset=utf-8", "application/x-amz-json-1.0"])))
+        kinds = ["text/plain; charset=utf-8", "application/x-amz-json-1.0"]
+        headers.append(("Content-Type", rng.choice(kinds)))
     if service == "sqs" and rng.random() < 0.5:
         headers.append(("X-Amz-Target", "AmazonSQS.SendMessage"))
     if rng.random() < 0.5:
@@ -126,7 +130,8 @@ def make(rng: random.Random, kind: str, service: str) -> Vector:
     token = TOKEN if rng.random() < 0.3 else ""
     region = rng.choice(["us-east-1", "eu-central-1", "local"])
     method = rng.choice(["GET", "PUT", "POST", "HEAD", "DELETE"])
-    host, host_header = rng.choice([("127.0.0.1:9324", None), ("s3.example", None), ("bucket.s3.example:443", "bucket.s3.example")])
+    host, host_header = rng.choice([("127.0.0.1:9324", None), ("s3.example", None),
+                                    ("bucket.s3.example:443", "bucket.s3.example")])
     scheme = "https" if host.endswith(":443") else "http"
     path, base_query = random_path(rng, service), random_query(rng)
     base_headers = random_headers(rng, service)
@@ -184,8 +189,10 @@ def make(rng: random.Random, kind: str, service: str) -> Vector:
     return vector
 
 
-V2_SUB = ["", "", "acl", "uploads", "uploadId=a%2Fb&partNumber=3", "versionId=null", "prefix=a%20b&delimiter=%2F",
-          "response-content-type=text%2Fplain&response-content-disposition=attachment%3B%20filename%3D%22a%20b%22",
+V2_SUB = ["", "", "acl", "uploads", "uploadId=a%2Fb&partNumber=3", "versionId=null",
+          "prefix=a%20b&delimiter=%2F",
+          "response-content-type=text%2Fplain"
+          "&response-content-disposition=attachment%3B%20filename%3D%22a%20b%22",
           "tagging", "x-id=GetObject", "versionId=1&acl"]
 
 
@@ -195,7 +202,8 @@ def make_v2(rng: random.Random) -> Vector:
     expires = rng.choice([1, 60, 3600, 604800])
     method = rng.choice(["GET", "PUT", "HEAD", "DELETE"])
     path, base_query = "/bucket" + random_path(rng, "s3"), rng.choice(V2_SUB)
-    request = AWSRequest(method=method, url=f"http://127.0.0.1:9324{path}" + ("?" + base_query if base_query else ""))
+    url = f"http://127.0.0.1:9324{path}" + ("?" + base_query if base_query else "")
+    request = AWSRequest(method=method, url=url)
     for name, value in [("Content-Type", "text/plain"), ("x-amz-acl", "private"), ("X-Amz-Meta-A", " b c "),
                         ("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg==")]:
         if rng.random() < 0.3:
@@ -218,9 +226,10 @@ def make_v2(rng: random.Random) -> Vector:
     finally:
         auth.time.time = real_time
     split = urlsplit(request.url)
-    vector.path, vector.query, vector.base_query, vector.expires = split.path, split.query, base_query, expires
+    vector.path, vector.query, vector.base_query = split.path, split.query, base_query
+    vector.expires = expires
     vector.base_headers = [("Host", "127.0.0.1:9324")] + base
-    # A client of such a URL may send content-type and content-md5 or leave them out; x-amz-* it finds in the query.
+    # A client of such a URL may send content-type and content-md5 or leave them out; x-amz-* is in the query.
     vector.headers = [("Host", "127.0.0.1:9324")]
     if rng.random() < 0.5:
         vector.headers += [(n, v) for n, v in base if not n.lower().startswith("x-amz-")]
@@ -231,11 +240,13 @@ def main() -> None:
     auth.datetime.datetime = FrozenTime
     rng = random.Random(20260102)
     vectors = []
-    for kind, service, count in [("kHeader", "s3", 70), ("kHeader", "sqs", 40), ("kQuery", "s3", 50), ("kQuery", "sqs", 20)]:
+    for kind, service, count in [("kHeader", "s3", 70), ("kHeader", "sqs", 40), ("kQuery", "s3", 50),
+                                 ("kQuery", "sqs", 20)]:
         vectors += [make(rng, kind, service) for _ in range(count)]
     vectors += [make_v2(rng) for _ in range(40)]
     with open("sigv4_vectors.inc", "w", encoding="ascii") as out:
-        out.write("// Made by make_sigv4_vectors.py with botocore's signers; not to be edited.\n// clang-format off\n")
+        out.write("// Made by make_sigv4_vectors.py with botocore's signers; not to be edited.\n")
+        out.write("// clang-format off\n")
         out.write("\n".join(emit(v) for v in vectors) + "\n// clang-format on\n")
 
 
