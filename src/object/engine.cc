@@ -210,6 +210,7 @@ Outcome<WriteDone> Engine::put(PutObject request, const Watch& watch, const std:
   }
   if (pending() >= state_->limits.pending_max) return std::unexpected(Fault::kSlowDown);
 
+  HR_CHECK(!request.key.empty() && request.key.size() <= kKeyBytesMax);
   Object& object = request.object;
   HR_CHECK(object.blob.has_value() || request.inline_body.size() <= kInlineBytesMax);
   object.sequencer = state_->number(out);

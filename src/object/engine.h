@@ -81,22 +81,22 @@ class Watch {
 };
 
 struct PutObject {
-  std::string bucket;
-  std::string key;
-  Object object;      // `sequencer` and `modified` are filled in by the engine
-  Bytes inline_body;  // when object.blob is not set; at most kInlineBytesMax
-  WriteCondition condition;
-  std::string event_name;  // "ObjectCreated:Put", "ObjectCreated:Copy", ...
-  std::string principal;   // for the event record: access key id
-  std::string source_ip;
-  std::string request_id;
+  std::string bucket{};
+  std::string key{};
+  Object object{};      // `sequencer` and `modified` are filled in by the engine
+  Bytes inline_body{};  // when object.blob is not set; at most kInlineBytesMax
+  WriteCondition condition{};
+  std::string event_name{};  // "ObjectCreated:Put", "ObjectCreated:Copy", ...
+  std::string principal{};   // for the event record: access key id
+  std::string source_ip{};
+  std::string request_id{};
 };
 
 struct DeleteObject {
-  std::string bucket;
-  std::string key;
-  std::optional<std::string> if_match;  // an ETag without quotes, or "*"
-  std::string principal, source_ip, request_id;
+  std::string bucket{};
+  std::string key{};
+  std::optional<std::string> if_match{};  // an ETag without quotes, or "*"
+  std::string principal{}, source_ip{}, request_id{};
 };
 
 struct WriteDone {

@@ -13,12 +13,15 @@
 
 namespace hr::object {
 
+// A page that ends with a common prefix is continued behind all keys of that prefix, and so is one whose
+// `after` lies inside a common prefix: a prefix is shown once, where its first key would stand. The same rule
+// serves markers, continuation tokens and StartAfter.
 struct ListRequest {
   BucketId bucket{};
-  std::string prefix;
-  std::string delimiter;   // empty: none; may be longer than one byte
-  std::string after;       // exclusive: only keys (and common prefixes) greater than this
-  std::size_t max = 1000;  // entries and common prefixes together, 0 to 1,000
+  std::string prefix{};
+  std::string delimiter{};  // empty: none; may be longer than one byte
+  std::string after{};      // exclusive: only keys (and common prefixes) greater than this
+  std::size_t max = 1000;   // entries and common prefixes together, 0 to 1,000
 };
 
 struct ListedObject {

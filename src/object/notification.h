@@ -29,12 +29,12 @@ bool matches(const NotificationRule& rule, std::string_view event, ByteView key)
 
 // What an event record tells. `size` and `etag` are of ObjectCreated only.
 struct Change {
-  std::string_view event_name;  // "ObjectCreated:Put"
-  ByteView key;
+  std::string_view event_name{};  // "ObjectCreated:Put"
+  ByteView key{};
   const Object* created = nullptr;  // none: the object was removed
   std::uint64_t sequencer = 0;
-  std::string_view principal, source_ip, request_id;
-  Time time;
+  std::string_view principal{}, source_ip{}, request_id{};
+  Time time{};
 };
 
 std::string event_message(const Bucket& bucket, const NotificationRule& rule, const Change& change);

@@ -141,7 +141,9 @@ std::optional<BlobName> parse_blob_name(std::string_view name) {
   const auto epoch = parse_hex(name.substr(0, kHexDigits));
   const auto number = parse_hex(name.substr(kHexDigits + 1));
   if (!epoch || !number) return std::nullopt;
-  return BlobName{*epoch, *number};
+  const BlobName parsed{*epoch, *number};
+  if (!parsed.path().ends_with(name)) return std::nullopt;  // upper case: nothing we wrote
+  return parsed;
 }
 
 Result<std::unique_ptr<BlobStore>> open_blobs(os::Disk& disk, std::uint64_t epoch) {

@@ -1,0 +1,182 @@
+#include "object/coding.h"
+
+#include "object/engine.h"
+#include "object/records.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace hr::object {
+namespace {
+
+using storage::Table;
+
+Object full_object() {
+  return {.bytes = 123456789012,
+          .etag = "d41d8cd98f00b204e9800998ecf8427e",
+          .modified = from_ms(1'700'000'000'123),
+          .content_type = "text/plain",
+          .headers = {{"cache-control", "no-cache"}, {"expires", "never"}},
+          .metadata = {{"a", ""}, {"b", std::string("\xff\0x", 3)}},
+          .checksum = Checksum{"CRC32", "AAAAAA=="},
+          .blob = storage::BlobName{7, 8},
+          .sequencer = 0xffffffffffffffff};
+}
+
+Bucket full_bucket() {
+  return {.id = BucketId{42},
+          .name = "my-bucket",
+          .account = "000000000000",
+          .region = "eu-central-1",
+          .created = from_ms(1'700'000'000'000),
+          .notifications = {{.id = "one",
+                             .queue_arn = "arn:aws:sqs:eu-central-1:000000000000:q",
+                             .events = {"s3:ObjectCreated:*", "s3:ObjectRemoved:Delete"},
+                             .prefix = "in/",
+                             .suffix = ".pdf"},
+                            {.id = "two", .queue_arn = "arn", .events = {}, .prefix = "", .suffix = ""}}};
+}
+
+// Every cut of the value, and the value with one byte more.
+template <class Decode>
+void expect_refused_when_cut_or_extended(const Bytes& value, Decode decode) {
+  for (std::size_t n = 0; n < value.size(); ++n) {
+    const auto cut = decode(ByteView(value).substr(0, n));
+    ASSERT_FALSE(cut.has_value()) << n;
+    EXPECT_EQ(cut.error().code, Errc::kCorrupt);
+  }
+  EXPECT_FALSE(decode(value + '\0').has_value());
+}
+
+TEST(ObjectCoding, gives_back_objects) {
+  EXPECT_EQ(*decode_object(encode(full_object())), full_object());
+  EXPECT_EQ(*decode_object(encode(Object{})), Object{});
+}
+
+TEST(ObjectCoding, gives_back_buckets) {
+  EXPECT_EQ(*decode_bucket(encode(full_bucket())), full_bucket());
+  EXPECT_EQ(*decode_bucket(encode(Bucket{})), Bucket{});
+}
+
+TEST(ObjectCoding, tells_buckets_from_the_counter) {
+  EXPECT_EQ(std::get<Bucket>(*decode_bucket_row(encode(full_bucket()))), full_bucket());
+  EXPECT_EQ(std::get<Counter>(*decode_bucket_row(encode(Counter{99}))), Counter{99});
+  EXPECT_FALSE(decode_bucket_row("").has_value());
+  EXPECT_FALSE(decode_bucket(encode(Counter{99})).has_value());
+}
+
+TEST(ObjectCoding, refuses_values_that_are_cut_or_longer) {
+  expect_refused_when_cut_or_extended(encode(full_object()), decode_object);
+  expect_refused_when_cut_or_extended(encode(full_bucket()), decode_bucket);
+  expect_refused_when_cut_or_extended(encode(Counter{5}), decode_bucket_row);
+}
+
+TEST(ObjectCoding, refuses_versions_and_flags_it_does_not_know) {
+  Bytes object = encode(full_object());
+  object[0] = 2;
+  EXPECT_EQ(decode_object(object).error().code, Errc::kCorrupt);
+  Bytes flags = encode(Object{});
+  flags[1] = 4;
+  EXPECT_FALSE(decode_object(flags).has_value());
+  Bytes bucket = encode(full_bucket());
+  bucket[0] = 2;
+  EXPECT_FALSE(decode_bucket(bucket).has_value());
+}
+
+TEST(ObjectCoding, reads_damaged_values_without_harm) {
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 20'000; ++i) {
+    Bytes value = i % 2 == 0 ? encode(full_object()) : encode(full_bucket());
+    value[random() % value.size()] = static_cast<char>(random());
+    static_cast<void>(decode_object(value));
+    static_cast<void>(decode_bucket_row(value));
+  }
+}
+
+TEST(ObjectCoding, orders_keys_by_bucket_and_then_by_bytes) {
+  EXPECT_LT(object_key(BucketId{1}, "\xff"), object_key(BucketId{2}, ""));
+  EXPECT_LT(object_key(BucketId{255}, "z"), object_key(BucketId{256}, "a"));
+  EXPECT_EQ(key_in_bucket(object_key(BucketId{1}, "a/b")), "a/b");
+  EXPECT_EQ(key_in_bucket(object_key(BucketId{1}, "")), "");
+}
+
+TEST(ObjectCoding, finds_the_key_behind_a_prefix) {
+  EXPECT_EQ(key_after_prefix("ab"), "ac");
+  EXPECT_EQ(key_after_prefix("a\xff\xff"), "b");
+  EXPECT_EQ(key_after_prefix("\xff\xff"), "");
+  EXPECT_EQ(key_after_prefix(""), "");
+}
+
+TEST(ObjectRecords, put_an_inline_body_beside_its_object) {
+  const Bytes value = encode(full_object());
+  const auto record = record_of(ObjectPut{BucketId{3}, "k", value, "body"});
+  const auto application = application_of(record.kind, record.payload);
+  ASSERT_TRUE(application.has_value());
+  const Bytes key = object_key(BucketId{3}, "k");
+  ASSERT_EQ(application->changes.size(), 2U);
+  EXPECT_EQ(application->changes[0].table, Table::kObjects);
+  EXPECT_EQ(application->changes[0].key, key);
+  EXPECT_EQ(application->changes[0].value, value);
+  EXPECT_EQ(application->changes[1].table, Table::kBodies);
+  EXPECT_EQ(application->changes[1].key, key);
+  EXPECT_EQ(application->changes[1].value, "body");
+  EXPECT_EQ(application->replaced, std::vector{key});
+}
+
+TEST(ObjectRecords, erase_the_inline_body_that_a_blob_replaces) {
+  const Bytes value = encode(full_object());
+  const auto record = record_of(ObjectPut{BucketId{3}, "k", value, std::nullopt});
+  const auto application = application_of(record.kind, record.payload);
+  ASSERT_EQ(application->changes.size(), 2U);
+  EXPECT_EQ(application->changes[1].table, Table::kBodies);
+  EXPECT_EQ(application->changes[1].value, std::nullopt);
+}
+
+TEST(ObjectRecords, remove_object_and_body) {
+  const auto record = record_of(ObjectRemoved{BucketId{3}, 9, "k"});
+  const auto application = application_of(record.kind, record.payload);
+  ASSERT_EQ(application->changes.size(), 2U);
+  EXPECT_EQ(application->changes[0].value, std::nullopt);
+  EXPECT_EQ(application->changes[1].value, std::nullopt);
+  EXPECT_EQ(application->replaced, std::vector{object_key(BucketId{3}, "k")});
+}
+
+TEST(ObjectRecords, keep_buckets_under_their_names) {
+  const auto set = record_of(full_bucket());
+  const auto created = application_of(set.kind, set.payload);
+  ASSERT_EQ(created->changes.size(), 1U);
+  EXPECT_EQ(created->changes[0].table, Table::kBuckets);
+  EXPECT_EQ(created->changes[0].key, "my-bucket");
+  EXPECT_EQ(*decode_bucket(*created->changes[0].value), full_bucket());
+  const auto gone = record_of(BucketDeleted{BucketId{42}, "my-bucket"});
+  const auto deleted = application_of(gone.kind, gone.payload);
+  ASSERT_EQ(deleted->changes.size(), 1U);
+  EXPECT_EQ(deleted->changes[0].key, "my-bucket");
+  EXPECT_EQ(deleted->changes[0].value, std::nullopt);
+}
+
+TEST(ObjectRecords, are_the_kinds_64_to_127) {
+  EXPECT_FALSE(is_object_record(63));
+  EXPECT_TRUE(is_object_record(64));
+  EXPECT_TRUE(is_object_record(127));
+  EXPECT_FALSE(is_object_record(128));
+}
+
+TEST(ObjectRecords, refuse_unknown_kinds_versions_cuts_and_additions) {
+  const Bytes value = encode(full_object());
+  const storage::Record records[] = {
+      record_of(full_bucket()), record_of(BucketDeleted{BucketId{1}, "b"}), record_of(Counter{5}),
+      record_of(ObjectPut{BucketId{3}, "k", value, "body"}), record_of(ObjectRemoved{BucketId{3}, 9, "k"})};
+  for (const auto& record : records) {
+    expect_refused_when_cut_or_extended(
+        record.payload, [&](ByteView payload) { return decode_record(record.kind, payload); });
+    Bytes newer = record.payload;
+    newer[0] = 2;
+    EXPECT_EQ(application_of(record.kind, newer).error().code, Errc::kCorrupt);
+  }
+  EXPECT_EQ(application_of(127, records[0].payload).error().code, Errc::kCorrupt);
+}
+
+}  // namespace
+}  // namespace hr::object
