@@ -1,0 +1,21 @@
+// The operations on buckets and their lists.
+#pragma once
+
+#include "s3/request.h"
+
+namespace hr::s3 {
+
+Answer list_buckets(Services& services, const Request& request);
+AnswerTask create_bucket(Services& services, Request& request);
+Answer head_bucket(Services& services, const Request& request);
+AnswerTask delete_bucket(Services& services, Request& request);
+Answer get_bucket_location(Services& services, const Request& request);
+Answer get_bucket_acl(Services& services, const Request& request);
+Answer get_bucket_versioning(Services& services, const Request& request);
+
+AnswerTask list_objects(Services& services, Request& request);  // v1, v2 and versions
+
+Answer get_notification(Services& services, const Request& request);
+AnswerTask put_notification(Services& services, Request& request);
+
+}  // namespace hr::s3

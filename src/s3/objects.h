@@ -1,0 +1,15 @@
+// The operations on one object: put, get, head, delete, and the batch delete.
+#pragma once
+
+#include "net/runtime.h"
+#include "s3/request.h"
+
+namespace hr::s3 {
+
+AnswerTask put_object(Services& services, net::Gate& steps, Request& request);
+AnswerTask get_object(Services& services, Request& request);  // and HeadObject
+AnswerTask delete_object(Services& services, Request& request);
+AnswerTask delete_objects(Services& services, Request& request);
+AnswerTask get_object_acl(Services& services, Request& request);
+
+}  // namespace hr::s3

@@ -1,0 +1,159 @@
+#include "s3/receive.h"
+
+#include "s3/step.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace hr::s3 {
+namespace {
+
+using codec::PayloadMode;
+using wire::S3Code;
+using wire::S3Result;
+
+bool is_streaming(PayloadMode mode) {
+  return mode == PayloadMode::kStreamingSigned || mode == PayloadMode::kStreamingSignedTrailer ||
+         mode == PayloadMode::kStreamingUnsignedTrailer;
+}
+
+S3Result<std::uint64_t> payload_length(const Request& request) {
+  const auto decoded = wire::header(request.headers, "x-amz-decoded-content-length");
+  if (is_streaming(request.payload)) {
+    if (!decoded) return wire::s3_fail(S3Code::kMissingContentLength);
+    return wire::parse_length("x-amz-decoded-content-length", *decoded);
+  }
+  const auto length = request.body.content_length();
+  if (!length) return wire::s3_fail(S3Code::kMissingContentLength);
+  return *length;
+}
+
+codec::ChunkedSpec chunked_spec(const Request& request, std::uint64_t bytes, std::vector<Bytes> trailers) {
+  codec::ChunkedSpec out{.mode = request.payload,
+                         .decoded_length = bytes,
+                         .trailers = std::move(trailers),
+                         .key = {},
+                         .scope = {},
+                         .amz_date = {},
+                         .seed_signature = {}};
+  if (request.verified) {
+    out.key = request.verified->key;
+    out.scope = request.verified->scope;
+    out.amz_date = request.verified->amz_date;
+    out.seed_signature = request.verified->seed_signature;
+  }
+  return out;
+}
+
+S3Result<void> check_trailers(const Request& request, const wire::S3BodyChecks& checks) {
+  const bool has_trailer = is_streaming(request.payload) && request.payload != PayloadMode::kStreamingSigned;
+  if (checks.trailers.empty() || has_trailer) return {};
+  return wire::s3_fail(S3Code::kInvalidRequest, "x-amz-trailer needs a payload form with a trailer.");
+}
+
+// Counts a large upload for as long as it lives.
+class Slot {
+ public:
+  explicit Slot(std::size_t& count) : count_(count) { ++count_; }
+  ~Slot() { --count_; }
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+
+ private:
+  std::size_t& count_;
+};
+
+wire::S3Error body_error(const Error& error) {
+  if (error.code == Errc::kTimeout) return {S3Code::kRequestTimeout, {}, {}};
+  return {S3Code::kIncompleteBody, {}, {}};
+}
+
+net::Task<S3Result<Uploaded>> receive_small(Services& services, Request& request, UploadSpec spec) {
+  Upload upload(std::move(spec), services.blobs);
+  for (;;) {
+    const auto piece = co_await request.body.read();
+    if (!piece) co_return std::unexpected(body_error(piece.error()));
+    if (piece->empty()) break;
+    if (auto fed = upload.feed(*piece); !fed) co_return std::unexpected(std::move(fed).error());
+  }
+  co_return upload.finish();
+}
+
+// The next step of the body: full, or the last one. `ended` is set when nothing follows.
+net::Task<S3Result<std::string>> read_step(net::RequestBody& body, std::size_t bytes, bool& ended) {
+  std::string step;
+  step.reserve(bytes);
+  while (step.size() < bytes) {
+    const auto piece = co_await body.read();
+    if (!piece) co_return std::unexpected(body_error(piece.error()));
+    ended = piece->empty();
+    if (ended) break;
+    step.append(*piece);
+  }
+  co_return step;
+}
+
+// Feeds the steps in order, one on the pool while the next is read. Its work shares the upload: should the
+// coroutine be destroyed meanwhile, the pool still has something to write to.
+net::Task<S3Result<void>> pump(Services& services, net::Gate& steps, net::RequestBody& body,
+                               std::shared_ptr<Upload> upload) {
+  Step<S3Result<void>> feeding(services.runtime, steps);
+  S3Result<void> result;
+  for (bool ended = false; !ended && result;) {
+    auto next = co_await read_step(body, services.limits.upload_step_bytes, ended);
+    if (feeding.running()) result = co_await feeding.wait();
+    if (!next) result = std::unexpected(std::move(next).error());
+    if (!result || next->empty()) continue;
+    feeding.start([upload, bytes = std::move(*next)] { return upload->feed(bytes); });
+  }
+  if (feeding.running()) {
+    auto last = co_await feeding.wait();
+    if (result) result = std::move(last);
+  }
+  co_return result;
+}
+
+net::Task<S3Result<Uploaded>> receive_large(Services& services, net::Gate& steps, Request& request,
+                                            UploadSpec spec) {
+  if (services.uploads >= services.limits.uploads_max) co_return wire::s3_fail(S3Code::kSlowDown);
+  const Slot slot(services.uploads);
+  auto upload = std::make_shared<Upload>(std::move(spec), services.blobs);
+  auto pumped = co_await pump(services, steps, request.body, upload);
+  // Either way the end is the pool's: committing syncs, and giving up removes a file.
+  co_return co_await services.runtime.on_pool(
+      [last = std::move(upload), before = std::move(pumped)]() mutable -> S3Result<Uploaded> {
+        const std::shared_ptr<Upload> owned = std::move(last);
+        if (!before) return std::unexpected(std::move(before).error());
+        return owned->finish();
+      });
+}
+
+}  // namespace
+
+S3Result<UploadSpec> upload_spec(const Request& request) {
+  UploadSpec spec;
+  HR_ASSIGN(spec.bytes, payload_length(request));
+  if (spec.bytes > wire::kS3PutBytesMax) {
+    return wire::s3_fail(S3Code::kEntityTooLarge, {},
+                         {{"ProposedSize", std::to_string(spec.bytes)},
+                          {"MaxSizeAllowed", std::to_string(wire::kS3PutBytesMax)}});
+  }
+  HR_ASSIGN(spec.checks, wire::parse_body_checks(request.headers));
+  HR_TRY(check_trailers(request, spec.checks));
+  if (is_streaming(request.payload)) spec.chunked = chunked_spec(request, spec.bytes, spec.checks.trailers);
+  if (request.payload == PayloadMode::kSha256) spec.sha256 = request.body_sha256;
+  return spec;
+}
+
+net::Task<S3Result<Uploaded>> receive_upload(Services& services, net::Gate& steps, Request& request,
+                                             UploadSpec spec) {
+  const std::uint64_t bytes = spec.bytes;
+  S3Result<Uploaded> uploaded = bytes <= object::kInlineBytesMax
+                                    ? co_await receive_small(services, request, std::move(spec))
+                                    : co_await receive_large(services, steps, request, std::move(spec));
+  if (uploaded) services.bytes_in += bytes;
+  co_return uploaded;
+}
+
+}  // namespace hr::s3

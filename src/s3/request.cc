@@ -1,0 +1,88 @@
+#include "s3/request.h"
+
+#include "codec/digest.h"
+#include "wire/s3_headers.h"
+
+#include <utility>
+
+namespace hr::s3 {
+
+using wire::S3Code;
+using wire::S3Error;
+using wire::S3Result;
+
+net::Task<S3Result<std::optional<Bytes>>> read_index(const Services& services, storage::Table table,
+                                                     Bytes key) {
+  auto value = services.index.get(table, key, storage::Patience::kMemory);
+  if (!value && value.error().code == Errc::kBusy) {
+    const storage::Index& index = services.index;
+    value = co_await services.runtime.on_pool(
+        [&index, table, key = std::move(key)] { return index.get(table, key, storage::Patience::kAny); });
+  }
+  if (!value) {
+    services.diary.error("s3.index_read_failed", {{"reason", value.error().message}});
+    co_return std::unexpected(error_of(value.error()));
+  }
+  co_return std::move(*value);
+}
+
+S3Error error_of(const Error& error) {
+  switch (error.code) {
+    case Errc::kNoSpace:
+      return {S3Code::kServiceUnavailable, "The store has no space left: only deletes are taken.", {}};
+    case Errc::kBusy:
+      return {S3Code::kSlowDown, {}, {}};
+    case Errc::kUnavailable:
+    case Errc::kClosed:
+      return {S3Code::kServiceUnavailable, {}, {}};
+    default:
+      return {S3Code::kInternalError, {}, {}};
+  }
+}
+
+S3Result<const object::Bucket*> own_bucket(Services& services, const Request& request) {
+  HR_TRY(wire::check_bucket_name(request.target.bucket));
+  const object::Bucket* bucket = services.store.objects().bucket(request.target.bucket);
+  if (!bucket) return wire::s3_fail(S3Code::kNoSuchBucket, {}, {{"BucketName", request.target.bucket}});
+  if (bucket->account != request.identity.account) return wire::s3_fail(S3Code::kAccessDenied);
+  const auto expected = wire::header(request.headers, "x-amz-expected-bucket-owner");
+  if (expected && *expected != bucket->account) return wire::s3_fail(S3Code::kAccessDenied);
+  return bucket;
+}
+
+net::Task<S3Result<std::string>> read_small_body(const Services& services, Request& request) {
+  std::string body;
+  if (request.body.content_length() != 0) {
+    auto read = co_await request.body.read_all(services.limits.small_body_bytes_max);
+    if (!read) {
+      if (read.error().code == Errc::kLimit) co_return wire::s3_fail(S3Code::kMaxMessageLengthExceeded);
+      if (read.error().code == Errc::kTimeout) co_return wire::s3_fail(S3Code::kRequestTimeout);
+      co_return wire::s3_fail(S3Code::kIncompleteBody);
+    }
+    body = std::move(*read);
+  }
+  if (request.payload == codec::PayloadMode::kSha256) {
+    const Bytes computed = body.empty() ? Bytes(codec::kEmptySha256) : codec::sha256_hex(body);
+    if (computed != request.body_sha256) {
+      co_return wire::s3_fail(
+          S3Code::kXAmzContentSha256Mismatch, {},
+          {{"ClientComputedContentSHA256", request.body_sha256}, {"S3ComputedContentSHA256", computed}});
+    }
+  }
+  co_return body;
+}
+
+net::Response empty_response(int status) {
+  net::Response response;
+  response.status = status;
+  return response;
+}
+
+net::Response xml_response(Bytes document) {
+  net::Response response = empty_response(200);
+  response.body = std::move(document);
+  response.headers.add("Content-Type", "application/xml");
+  return response;
+}
+
+}  // namespace hr::s3

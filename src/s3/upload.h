@@ -1,0 +1,64 @@
+// The bytes of one PutObject on their way in: the aws-chunked framing is taken off, every digest that was
+// promised is computed, and the payload goes to memory (up to kInlineBytesMax) or to a blob. Nothing counts
+// before finish(): until then the blob has no name, and destroying the upload removes its file. Not tied to a
+// thread; feed() and finish() may block when the payload goes to a blob.
+#pragma once
+
+#include "base/bytes.h"
+#include "codec/aws_chunked.h"
+#include "codec/digest.h"
+#include "object/object.h"
+#include "storage/blob/blob.h"
+#include "wire/s3_error.h"
+#include "wire/s3_headers.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace hr::s3 {
+
+struct UploadSpec {
+  std::uint64_t bytes = 0;  // of the payload
+  wire::S3BodyChecks checks;
+  std::optional<Bytes> sha256;                // that the body must have, hexadecimal
+  std::optional<codec::ChunkedSpec> chunked;  // none: the body is the payload
+};
+
+struct Uploaded {
+  std::string etag;  // MD5, hexadecimal
+  std::optional<object::Checksum> checksum;
+  Bytes inline_body;
+  std::optional<storage::BlobName> blob;
+};
+
+class Upload {
+ public:
+  // Larger payloads than kInlineBytesMax go to a blob of `blobs`, which must outlive this.
+  Upload(UploadSpec spec, storage::BlobStore& blobs);
+
+  // The next bytes of the body as sent.
+  wire::S3Result<void> feed(ByteView piece);
+  // At the end of the body: every promise is checked, then the blob is committed.
+  wire::S3Result<Uploaded> finish();
+
+ private:
+  wire::S3Result<void> take(ByteView payload);
+  wire::S3Result<void> end_framing();
+  wire::S3Result<void> check_digests(ByteView md5);
+  wire::S3Result<std::optional<object::Checksum>> check_checksum();
+
+  UploadSpec spec_;
+  storage::BlobStore& blobs_;
+  std::optional<codec::AwsChunkedDecoder> decoder_;
+  std::vector<ByteView> pieces_;  // of one feed()
+  codec::Md5 md5_;
+  std::optional<codec::Sha256> sha256_;
+  std::optional<codec::Checksummer> checksum_;
+  std::uint64_t bytes_ = 0;
+  Bytes inline_body_;
+  std::unique_ptr<storage::BlobWriter> writer_;
+};
+
+}  // namespace hr::s3
