@@ -1,0 +1,337 @@
+// A closed-loop HTTP load generator: one thread, N connections, each with one request outstanding. Signs with
+// SigV4 once per distinct request (identical bytes are valid for 15 minutes), so that what is measured is the
+// server. Prints one JSON object. Loopback only, bounded in time.
+//
+//   bench_load SCENARIO --target 127.0.0.1:PORT [--connections 64] [--seconds 5] [--warmup 1] [--bytes 300]
+//              [--queue-url URL] [--bucket NAME] [--keys-per-connection 16] [--path /p]
+//   SCENARIO: send | batch | cycle | put | get | raw-post | raw-get
+// Credentials: HEADRACE_KEY_ID and HEADRACE_KEY_SECRET in the environment.
+#include "base/bytes.h"
+#include "base/time.h"
+#include "codec/digest.h"
+#include "codec/sigv4.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <string>
+#include <string_view>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+using namespace hr;
+
+struct Options {
+  std::string scenario;
+  std::string target = "127.0.0.1:9324";
+  std::string queue_url;
+  std::string bucket;
+  std::string path = "/";
+  int connections = 64;
+  double seconds = 5;
+  double warmup = 1;
+  std::size_t bytes = 300;
+  int keys_per_connection = 16;
+};
+
+[[noreturn]] void give_up(const std::string& reason) {
+  fmt::print(stderr, "bench_load: {}\n", reason);
+  std::exit(1);
+}
+
+std::int64_t nanoseconds() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
+
+// Builds whole signed requests.
+class Signer {
+ public:
+  explicit Signer(const Options& options) : target_(options.target) {
+    const char* id = std::getenv("HEADRACE_KEY_ID");
+    const char* secret = std::getenv("HEADRACE_KEY_SECRET");
+    if (id == nullptr || secret == nullptr) give_up("HEADRACE_KEY_ID and HEADRACE_KEY_SECRET must be set");
+    credentials_ = {id, secret, {}};
+  }
+
+  std::string sqs(std::string_view action, std::string_view body) const {
+    const std::string name = fmt::format("AmazonSQS.{}", action);
+    const codec::HeaderField headers[] = {
+        {"host", target_}, {"content-type", "application/x-amz-json-1.0"}, {"x-amz-target", name}};
+    return whole("POST", "/", headers, body, "sqs");
+  }
+  std::string s3(std::string_view method, std::string_view path, std::string_view body) const {
+    const codec::HeaderField headers[] = {{"host", target_}};
+    return whole(method, path, headers, body, "s3");
+  }
+
+ private:
+  std::string whole(std::string_view method, std::string_view path, codec::HeaderFields headers,
+                    std::string_view body, std::string_view service) const {
+    const std::string hash = to_hex(codec::sha256(body));
+    const auto now = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+    auto made = codec::sign(method, path, "", headers, credentials_,
+                            {.service = service, .region = "us-east-1", .now = now, .payload_hash = hash});
+    if (!made) give_up(made.error().message);
+    std::string out = fmt::format("{} {} HTTP/1.1\r\n", method, path);
+    for (const auto& header : headers) out += fmt::format("{}: {}\r\n", header.name, header.value);
+    for (const auto& [name, value] : made->add) out += fmt::format("{}: {}\r\n", name, value);
+    out += fmt::format("content-length: {}\r\n\r\n", body.size());
+    return out.append(body);
+  }
+
+  std::string target_;
+  codec::Credentials credentials_;
+};
+
+// What one connection sends next, and what an answer is worth in messages.
+class Scenario {
+ public:
+  virtual ~Scenario() = default;
+  virtual std::string_view next() = 0;
+  virtual int answered(std::string_view body) = 0;
+};
+
+class Repeated : public Scenario {
+ public:
+  Repeated(std::vector<std::string> requests, int worth) : requests_(std::move(requests)), worth_(worth) {}
+  std::string_view next() override { return requests_[at_++ % requests_.size()]; }
+  int answered(std::string_view) override { return worth_; }
+
+ private:
+  std::vector<std::string> requests_;
+  std::size_t at_ = 0;
+  int worth_;
+};
+
+// Receive(10), then DeleteBatch(10) of what came.
+class Cycle : public Scenario {
+ public:
+  Cycle(const Signer& signer, std::string queue_url)
+      : signer_(signer),
+        queue_url_(std::move(queue_url)),
+        receive_(signer.sqs("ReceiveMessage",
+                            fmt::format(R"({{"QueueUrl":"{}","MaxNumberOfMessages":10}})", queue_url_))) {}
+
+  std::string_view next() override { return handles_.empty() ? std::string_view(receive_) : erase_; }
+
+  int answered(std::string_view body) override {
+    if (!handles_.empty()) return static_cast<int>(std::exchange(handles_, {}).size());
+    constexpr std::string_view kMark = "\"ReceiptHandle\":\"";
+    for (std::size_t at = body.find(kMark); at != body.npos; at = body.find(kMark, at)) {
+      at += kMark.size();
+      handles_.emplace_back(body.substr(at, body.find('"', at) - at));
+    }
+    if (handles_.empty()) return 0;
+    std::string request = fmt::format(R"({{"QueueUrl":"{}","Entries":[)", queue_url_);
+    for (std::size_t i = 0; i < handles_.size(); ++i) {
+      request += fmt::format(R"({}{{"Id":"{}","ReceiptHandle":"{}"}})", i == 0 ? "" : ",", i, handles_[i]);
+    }
+    erase_ = signer_.sqs("DeleteMessageBatch", request + "]}");
+    return 0;
+  }
+
+ private:
+  const Signer& signer_;
+  std::string queue_url_;
+  std::string receive_;
+  std::string erase_;
+  std::vector<std::string> handles_;
+};
+
+std::unique_ptr<Scenario> make_scenario(const Options& options, const Signer& signer, int connection) {
+  const std::string body(options.bytes, 'x');
+  const auto keys = [&](std::string_view method, std::string_view payload) {
+    std::vector<std::string> requests;
+    for (int i = 0; i < options.keys_per_connection; ++i) {
+      requests.push_back(
+          signer.s3(method, fmt::format("/{}/k{:03}-{:03}", options.bucket, connection, i), payload));
+    }
+    return std::make_unique<Repeated>(std::move(requests), 1);
+  };
+  if (options.scenario == "send") {
+    const std::string json =
+        fmt::format(R"({{"QueueUrl":"{}","MessageBody":"{}"}})", options.queue_url, body);
+    return std::make_unique<Repeated>(std::vector{signer.sqs("SendMessage", json)}, 1);
+  }
+  if (options.scenario == "batch") {
+    std::string json = fmt::format(R"({{"QueueUrl":"{}","Entries":[)", options.queue_url);
+    for (int i = 0; i < 10; ++i) {
+      json += fmt::format(R"({}{{"Id":"{}","MessageBody":"{}"}})", i == 0 ? "" : ",", i, body);
+    }
+    return std::make_unique<Repeated>(std::vector{signer.sqs("SendMessageBatch", json + "]}")}, 10);
+  }
+  if (options.scenario == "cycle") return std::make_unique<Cycle>(signer, options.queue_url);
+  if (options.scenario == "put") return keys("PUT", body);
+  if (options.scenario == "get") return keys("GET", "");
+  if (options.scenario == "raw-post") {
+    return std::make_unique<Repeated>(std::vector{signer.s3("POST", options.path, body)}, 1);
+  }
+  if (options.scenario == "raw-get")
+    return std::make_unique<Repeated>(std::vector{signer.s3("GET", options.path, "")}, 1);
+  give_up("unknown scenario " + options.scenario);
+}
+
+struct Connection {
+  int fd = -1;
+  std::unique_ptr<Scenario> scenario;
+  std::string_view out;
+  std::string in;
+  std::int64_t sent_at = 0;
+};
+
+class Load {
+ public:
+  explicit Load(const Options& options) : options_(options), signer_(options), epoll_(epoll_create1(0)) {
+    connections_.resize(static_cast<std::size_t>(options.connections));
+    int number = 0;
+    for (auto& connection : connections_) open(connection, number++);
+  }
+
+  void run() {
+    const std::int64_t start = nanoseconds();
+    measure_from_ = start + static_cast<std::int64_t>(options_.warmup * 1e9);
+    const std::int64_t end = measure_from_ + static_cast<std::int64_t>(options_.seconds * 1e9);
+    for (auto& connection : connections_) begin(connection);
+    epoll_event events[256];
+    while (nanoseconds() < end) {
+      const int n = epoll_wait(epoll_, events, 256, 1'000);
+      for (int i = 0; i < n; ++i) ready(*static_cast<Connection*>(events[i].data.ptr), events[i].events);
+    }
+    report(static_cast<double>(nanoseconds() - measure_from_) / 1e9);
+  }
+
+ private:
+  void open(Connection& connection, int number) {
+    const std::size_t colon = options_.target.rfind(':');
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(options_.target.substr(colon + 1))));
+    if (inet_pton(AF_INET, options_.target.substr(0, colon).c_str(), &address.sin_addr) != 1 ||
+        (ntohl(address.sin_addr.s_addr) >> 24) != 127) {
+      give_up("the target must be a loopback address");
+    }
+    connection.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(connection.fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+      give_up(fmt::format("cannot connect to {}: {}", options_.target, std::strerror(errno)));
+    }
+    fcntl(connection.fd, F_SETFL, O_NONBLOCK);
+    const int on = 1;
+    setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    connection.scenario = make_scenario(options_, signer_, number);
+    epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLET, .data = {.ptr = &connection}};
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.fd, &event);
+  }
+
+  void begin(Connection& connection) {
+    connection.out = connection.scenario->next();
+    connection.sent_at = nanoseconds();
+    flush(connection);
+  }
+
+  void flush(Connection& connection) {
+    while (!connection.out.empty()) {
+      const ssize_t n = ::send(connection.fd, connection.out.data(), connection.out.size(), MSG_NOSIGNAL);
+      if (n <= 0) {
+        if (errno == EAGAIN) return;
+        give_up(fmt::format("send: {}", std::strerror(errno)));
+      }
+      connection.out.remove_prefix(static_cast<std::size_t>(n));
+    }
+  }
+
+  void ready(Connection& connection, std::uint32_t events) {
+    if ((events & EPOLLOUT) != 0) flush(connection);
+    if ((events & EPOLLIN) == 0) return;
+    char buffer[64 << 10];
+    while (true) {
+      const ssize_t n = recv(connection.fd, buffer, sizeof buffer, 0);
+      if (n == 0) give_up("the server closed a connection");
+      if (n < 0) break;
+      connection.in.append(buffer, static_cast<std::size_t>(n));
+      if (static_cast<std::size_t>(n) < sizeof buffer) break;
+    }
+    take_answer(connection);
+  }
+
+  void take_answer(Connection& connection) {
+    const std::size_t head_end = connection.in.find("\r\n\r\n");
+    if (head_end == std::string::npos) return;
+    const std::string_view head = std::string_view(connection.in).substr(0, head_end);
+    const std::size_t length_at = std::min(head.find("Content-Length: "), head.find("content-length: "));
+    const std::size_t length =
+        length_at == head.npos ? 0 : static_cast<std::size_t>(std::atoll(head.data() + length_at + 16));
+    if (connection.in.size() < head_end + 4 + length) return;
+    const std::string_view body = std::string_view(connection.in).substr(head_end + 4, length);
+    if (head.substr(9, 1) != "2")
+      give_up(fmt::format("answered {}: {}", head.substr(0, 60), body.substr(0, 300)));
+    const int worth = connection.scenario->answered(body);
+    if (connection.sent_at >= measure_from_) {
+      ++requests_;
+      messages_ += worth;
+      latencies_.push_back(static_cast<std::uint32_t>((nanoseconds() - connection.sent_at) / 1'000));
+    }
+    connection.in.clear();
+    begin(connection);
+  }
+
+  void report(double seconds) {
+    std::ranges::sort(latencies_);
+    const auto percentile = [&](double p) {
+      return latencies_.empty()
+                 ? 0U
+                 : latencies_[static_cast<std::size_t>(p * static_cast<double>(latencies_.size() - 1))];
+    };
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    const double cpu = static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                       static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    fmt::print(R"({{"scenario":"{}","connections":{},"seconds":{:.3f},"requests_per_second":{:.1f},)"
+               R"("messages_per_second":{:.1f},"p50_us":{},"p99_us":{},"client_cpu_seconds":{:.2f}}})"
+               "\n",
+               options_.scenario, options_.connections, seconds, static_cast<double>(requests_) / seconds,
+               static_cast<double>(messages_) / seconds, percentile(0.5), percentile(0.99), cpu);
+  }
+
+  Options options_;
+  Signer signer_;
+  int epoll_;
+  std::vector<Connection> connections_;
+  std::int64_t measure_from_ = 0;
+  std::int64_t requests_ = 0, messages_ = 0;
+  std::vector<std::uint32_t> latencies_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Closed-loop HTTP load on a loopback server; prints one JSON object");
+  app.add_option("scenario", options.scenario, "send batch cycle put get raw-post raw-get")->required();
+  app.add_option("--target", options.target, "address and port");
+  app.add_option("--queue-url", options.queue_url);
+  app.add_option("--bucket", options.bucket);
+  app.add_option("--path", options.path, "of raw requests");
+  app.add_option("--connections", options.connections)->check(CLI::Range(1, 10'000));
+  app.add_option("--seconds", options.seconds)->check(CLI::Range(0.1, 600.0));
+  app.add_option("--warmup", options.warmup)->check(CLI::Range(0.0, 60.0));
+  app.add_option("--bytes", options.bytes)->check(CLI::Range(0, 1 << 20));
+  app.add_option("--keys-per-connection", options.keys_per_connection)->check(CLI::Range(1, 10'000));
+  CLI11_PARSE(app, argc, argv);
+  Load(options).run();
+  return 0;
+}
