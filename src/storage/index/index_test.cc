@@ -281,6 +281,18 @@ TEST(RocksdbIndex, refuses_a_second_process_on_its_folder) {
   EXPECT_FALSE(open_rocksdb_index(dir.path()).has_value());
 }
 
+TEST(RocksdbIndex, makes_the_folders_above_it) {
+  const TempDir dir;
+  EXPECT_TRUE(open_rocksdb_index(dir.path() + "/a/b").has_value());
+  EXPECT_TRUE(std::filesystem::is_directory(dir.path() + "/a/b"));
+}
+
+TEST(RocksdbIndex, says_when_its_folder_cannot_be_made) {
+  const auto index = open_rocksdb_index("/proc/index");
+  ASSERT_FALSE(index.has_value());
+  EXPECT_NE(index.error().message.find("/proc/index"), std::string::npos);
+}
+
 TEST(RocksdbIndex, refuses_a_relative_path) {
   const auto index = open_rocksdb_index("relative/index");
   ASSERT_FALSE(index.has_value());

@@ -14,7 +14,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <filesystem>
 #include <utility>
 
 namespace hr::storage {
@@ -220,38 +219,35 @@ Status RocksIndex::flush() {
 
 // The names of the folder and of those above it have to outlive a crash too; RocksDB syncs only what is
 // inside.
-Status make_folder(const std::filesystem::path& folder) {
-  std::error_code error;
-  if (std::filesystem::is_directory(folder, error)) return {};
-  const std::filesystem::path above = folder.parent_path();
-  if (above != folder) HR_TRY(make_folder(above));
-  std::filesystem::create_directory(folder, error);
-  if (error)
-    return fail(Errc::kIo, fmt::format("cannot make the folder {}: {}", folder.string(), error.message()));
+Status make_folder(const std::string& path) {
+  rocksdb::Env& env = *rocksdb::Env::Default();
+  if (env.FileExists(path).ok()) return {};
+  const std::string above = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
+  if (above != path) HR_TRY(make_folder(above));
+  rocksdb::Status status = env.CreateDirIfMissing(path);
   std::unique_ptr<rocksdb::Directory> names;
-  rocksdb::Status status = rocksdb::Env::Default()->NewDirectory(above.string(), &names);
+  if (status.ok()) status = env.NewDirectory(above, &names);
   if (status.ok()) status = names->Fsync();
   if (status.ok()) return {};
-  return fail(Errc::kIo, fmt::format("cannot sync the folder {}: {}", above.string(), status.ToString()));
+  return fail(code_of(status), fmt::format("cannot make the folder {}: {}", path, status.ToString()));
 }
 
 // Without CURRENT RocksDB would begin anew in a folder that holds data.
 Status check_folder(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::path folder(path);
-  if (std::filesystem::exists(folder / "CURRENT", error)) return {};
-  for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    if (at->path().extension() != ".sst") continue;
-    return fail(Errc::kCorrupt, fmt::format("the index {} holds data but its file CURRENT is gone", path));
-  }
-  if (error) return fail(Errc::kIo, fmt::format("cannot list the folder {}: {}", path, error.message()));
-  return {};
+  rocksdb::Env& env = *rocksdb::Env::Default();
+  std::vector<std::string> names;
+  const rocksdb::Status status = env.GetChildren(path, &names);
+  if (!status.ok())
+    return fail(code_of(status), fmt::format("cannot list the folder {}: {}", path, status.ToString()));
+  if (std::ranges::find(names, "CURRENT") != names.end()) return {};
+  if (std::ranges::none_of(names, [](const std::string& name) { return name.ends_with(".sst"); })) return {};
+  return fail(Errc::kCorrupt, fmt::format("the index {} holds data but its file CURRENT is gone", path));
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Index>> open_rocksdb_index(const std::string& path) {
-  if (!std::filesystem::path(path).is_absolute()) {
+  if (!path.starts_with('/')) {
     return fail(Errc::kInvalid, fmt::format("the index path {} is not absolute", path));
   }
   HR_TRY(make_folder(path));

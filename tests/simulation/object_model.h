@@ -1,0 +1,72 @@
+// What a store of objects is, in the simplest form that can be right: a list of changes, each with the number
+// of its log group, and maps that have taken them in up to some point. The judge of the object engine.
+#pragma once
+
+#include "object/engine.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hr::sim {
+
+struct ModelObject {
+  std::string etag;
+  Bytes body;
+  std::optional<storage::BlobName> blob;
+  std::uint64_t sequencer = 0;
+  bool operator==(const ModelObject&) const = default;
+};
+
+using ModelKey = std::pair<object::BucketId, std::string>;
+
+struct ModelState {
+  std::map<std::string, object::Bucket> buckets;
+  std::map<ModelKey, ModelObject> objects;
+
+  const ModelObject* find(object::BucketId bucket, const std::string& key) const;
+  bool empty(object::BucketId bucket) const;
+};
+
+// What one accepted command did: to an object, or to a bucket.
+struct ModelChange {
+  storage::Lsn lsn = 0;
+  std::size_t events = 0;
+  std::uint64_t number = 0;  // the sequencer or bucket id it was given
+  std::string bucket;        // of a bucket change
+  std::optional<object::Bucket> bucket_set;
+  ModelKey key;  // of an object change
+  std::optional<ModelObject> object_set;
+};
+
+class ObjectModel {
+ public:
+  const ModelState& now() const { return now_; }      // after every decided change
+  const ModelState& shown() const { return shown_; }  // as far as the index has come
+
+  void change(ModelChange change);
+  void applied(storage::Lsn upto);
+  // Changes after `cut` never happened; the index is at `applied`.
+  void crash(storage::Lsn cut, storage::Lsn applied);
+
+  std::size_t events() const;  // of all changes
+  std::uint64_t highest_number() const { return highest_; }
+
+  // How many rules want this event, by the words of the S3 documentation.
+  static std::vector<std::string> wanted_by(const object::Bucket& bucket, const std::string& event,
+                                            const std::string& key);
+  // What a put under this condition is answered.
+  static std::optional<object::Fault> refused(const object::WriteCondition& condition,
+                                              const ModelObject* there);
+
+ private:
+  static void take(ModelState& state, const ModelChange& change);
+
+  std::vector<ModelChange> changes_;
+  std::size_t shown_changes_ = 0;
+  ModelState now_, shown_;
+  std::uint64_t highest_ = 0;
+};
+
+}  // namespace hr::sim

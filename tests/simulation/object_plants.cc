@@ -1,0 +1,296 @@
+#include "object_plants.h"
+
+#include "object/coding.h"
+#include "object/records.h"
+#include "object/watch.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace hr::sim {
+
+using namespace hr::object;
+
+namespace {
+
+using storage::IndexChange;
+using storage::Patience;
+using storage::Table;
+
+std::optional<BlobName> blob_of(storage::Index& index, const Bytes& key) {
+  const auto value = index.get(Table::kObjects, key, Patience::kAny);
+  if (!value || !*value) return std::nullopt;
+  return decode_object(**value)->blob;
+}
+
+std::optional<Fault> judge(const WriteCondition& condition, const std::optional<Object>& known) {
+  if (condition.if_none_match_any && known) return Fault::kPreconditionFailed;
+  if (!condition.if_match) return std::nullopt;
+  if (!known) return Fault::kNoSuchKey;
+  if (*condition.if_match == "*" || *condition.if_match == known->etag) return std::nullopt;
+  return Fault::kPreconditionFailed;
+}
+
+class JudgedByTheIndexAlone : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+  Outcome<WriteDone> put(const PutObject& request, const Watch& watch, const Known& known, Time now,
+                         Effects& out) override {
+    if (engine().bucket(request.bucket) == nullptr) return std::unexpected(Fault::kNoSuchBucket);
+    if (const auto fault = judge(request.condition, known)) return std::unexpected(*fault);
+    PutObject unconditional = request;
+    unconditional.condition = {};
+    return engine().put(unconditional, watch, known, now, out);
+  }
+};
+
+class WatchNeverMoves : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+  Outcome<WriteDone> put(const PutObject& request, const Watch& watch, const Known& known, Time now,
+                         Effects& out) override {
+    const Bucket* bucket = engine().bucket(request.bucket);
+    if (bucket == nullptr) return engine().put(request, watch, known, now, out);
+    return engine().put(request, engine().watch_key(bucket->id, request.key), known, now, out);
+  }
+};
+
+// Moves only with decided changes, not when one of them leaves the pending table.
+class WatchMissesTheApply : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+  Watch watch_key(BucketId bucket, const std::string& key) override {
+    return table_.watch(object_key(bucket, key));
+  }
+  Outcome<WriteDone> put(const PutObject& request, const Watch& watch, const Known& known, Time now,
+                         Effects& out) override {
+    auto outcome = engine().put(request, engines_own(request.bucket, request.key, watch), known, now, out);
+    if (outcome) moved(request.bucket, request.key);
+    return outcome;
+  }
+  Outcome<WriteDone> remove(const DeleteObject& request, const Watch& watch, const Known& known, Time now,
+                            Effects& out) override {
+    auto outcome = engine().remove(request, engines_own(request.bucket, request.key, watch), known, now, out);
+    if (outcome && outcome->existed) moved(request.bucket, request.key);
+    return outcome;
+  }
+
+ private:
+  Watch engines_own(const std::string& name, const std::string& key, const Watch& watch) {
+    const Bucket* bucket = engine().bucket(name);
+    return bucket == nullptr || watch.moved() ? Watch() : engine().watch_key(bucket->id, key);
+  }
+  void moved(const std::string& name, const std::string& key) {
+    table_.moved(object_key(engine().bucket(name)->id, key));
+  }
+
+  WatchTable table_;
+};
+
+class BucketWatchNeverMoves : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+  Outcome<void> delete_bucket(const std::string& name, const Watch& watch, bool index_empty,
+                              Effects& out) override {
+    const Bucket* bucket = engine().bucket(name);
+    if (bucket == nullptr) return engine().delete_bucket(name, watch, index_empty, out);
+    return engine().delete_bucket(name, engine().watch_bucket(bucket->id), index_empty, out);
+  }
+};
+
+class AppliedIsReportedAtAppend : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+  void report() override { engine().applied(next_lsn() - 1); }
+};
+
+class IndexAheadOfTheLog : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+
+ protected:
+  Lsn applicable() const override { return next_lsn() - 1; }
+};
+
+class EventForgotten : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+  Outcome<WriteDone> remove(const DeleteObject& request, const Watch& watch, const Known& known, Time now,
+                            Effects& out) override {
+    auto outcome = engine().remove(request, watch, known, now, out);
+    out.events.clear();
+    return outcome;
+  }
+};
+
+class EventInAGroupOfItsOwn : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+
+ protected:
+  Group logged(Group group) override {
+    std::swap(group.events, late_);
+    return group;
+  }
+
+ private:
+  std::size_t late_ = 0;
+};
+
+template <Kind kKind>
+class Unlogged : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+
+ protected:
+  Group logged(Group group) override {
+    std::erase_if(group.records, [](const auto& record) { return Kind{record.kind} == kKind; });
+    return group;
+  }
+};
+
+class OldBlobRemovedAtAppend : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+
+ protected:
+  void on_append(const Group& group) override {
+    for (const auto& record : group.records) {
+      const auto application = application_of(record.kind, record.payload);
+      for (const Bytes& key : application->replaced) {
+        if (const auto blob = blob_of(index(), key)) static_cast<void>(blobs().remove(*blob));
+      }
+    }
+  }
+};
+
+// An applier of its own, with one step left to the bug.
+class OwnApplier : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+
+ protected:
+  Status apply_records(std::span<const AppliedRecord> records) override {
+    for (const AppliedRecord& record : records) {
+      if (record.lsn < index().applied() || (skips(record.lsn) && record.lsn <= before_)) continue;
+      HR_ASSIGN(Application application, application_of(record.kind, record.payload));
+      std::vector<BlobName> garbage;
+      for (const Bytes& key : application.replaced) {
+        if (const auto blob = blob_of(index(), key)) garbage.push_back(*blob);
+      }
+      change(application.changes);
+      HR_TRY(index().apply(application.changes, record.lsn));
+      for (const BlobName& blob : garbage) HR_TRY(blobs().remove(blob));
+    }
+    before_ = index().applied();
+    return {};
+  }
+  virtual bool skips(Lsn) const { return true; }
+  virtual void change(std::vector<IndexChange>&) {}
+
+ private:
+  Lsn before_ = 0;
+};
+
+class ReplayIsNotIdempotent : public OwnApplier {
+ public:
+  using OwnApplier::OwnApplier;
+
+ protected:
+  // The newest record the index has is taken for new again.
+  bool skips(Lsn) const override { return false; }
+};
+
+class InlineBodyLeftBehind : public OwnApplier {
+ public:
+  using OwnApplier::OwnApplier;
+
+ protected:
+  void change(std::vector<IndexChange>& changes) override {
+    std::erase_if(changes,
+                  [](const IndexChange& c) { return c.table == Table::kBodies && c.value == "body"; });
+    if (std::exchange(once_, false)) {
+      std::erase_if(changes, [](const IndexChange& c) { return c.table == Table::kBodies; });
+    }
+    once_ = changes.size() == 2 && !changes.front().value;
+  }
+
+ private:
+  bool once_ = false;
+};
+
+// Looks for replaced files in the index only, so that one replaced within a batch is missed.
+class ReplacedWithinABatchIsMissed : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+
+ protected:
+  Status apply_records(std::span<const AppliedRecord> records) override {
+    std::vector<BlobName> garbage;
+    std::vector<IndexChange> changes;
+    Lsn upto = index().applied();
+    for (const AppliedRecord& record : records) {
+      if (record.lsn <= index().applied()) continue;
+      HR_ASSIGN(Application application, application_of(record.kind, record.payload));
+      for (const Bytes& key : application.replaced) {
+        if (const auto blob = blob_of(index(), key)) garbage.push_back(*blob);
+      }
+      std::ranges::move(application.changes, std::back_inserter(changes));
+      upto = record.lsn;
+    }
+    HR_TRY(index().apply(changes, upto));
+    for (const BlobName& blob : garbage) HR_TRY(blobs().remove(blob));
+    return {};
+  }
+};
+
+class SweepTakesThisRunsBlobs : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+
+ protected:
+  std::uint64_t sweep_epoch() const override { return 0; }
+};
+
+class ListingRepeatsAPrefix : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+  Result<ListPage> list(const ListRequest& request) override {
+    ListRequest naive = request;
+    if (!request.after.empty() && !request.delimiter.empty() && request.after.ends_with(request.delimiter)) {
+      naive.after.pop_back();
+    }
+    return list_objects(index(), naive);
+  }
+};
+
+template <class Subject>
+ObjectPlant plant(std::string name) {
+  return {std::move(name), [](Limits limits) { return std::make_unique<Subject>(limits); }};
+}
+
+}  // namespace
+
+std::vector<ObjectPlant> object_plants() {
+  return {
+      plant<JudgedByTheIndexAlone>("condition judged by the index alone"),
+      plant<WatchNeverMoves>("watch of a key never moves"),
+      plant<WatchMissesTheApply>("watch does not move at the apply"),
+      plant<BucketWatchNeverMoves>("watch of a bucket never moves"),
+      plant<AppliedIsReportedAtAppend>("applied is reported at the append"),
+      plant<IndexAheadOfTheLog>("index applied ahead of the durable log"),
+      plant<EventForgotten>("event of a removal forgotten"),
+      plant<EventInAGroupOfItsOwn>("event logged a group later"),
+      plant<Unlogged<Kind::kCounter>>("numbers not reserved in the log"),
+      plant<Unlogged<Kind::kObjectRemoved>>("removal not logged"),
+      plant<Unlogged<Kind::kBucketDeleted>>("bucket deletion not logged"),
+      plant<OldBlobRemovedAtAppend>("old blob removed before the apply"),
+      plant<ReplayIsNotIdempotent>("replay is not idempotent"),
+      plant<InlineBodyLeftBehind>("inline body not applied"),
+      plant<ReplacedWithinABatchIsMissed>("blob replaced within a batch is missed"),
+      plant<SweepTakesThisRunsBlobs>("sweep takes blobs of uploads under way"),
+      plant<ListingRepeatsAPrefix>("listing repeats a common prefix"),
+  };
+}
+
+}  // namespace hr::sim
