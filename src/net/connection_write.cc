@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kFilePieceBytes =
     1'048'576;  // a cold file blocks the reactor for no longer than this takes
 constexpr std::size_t kCopyPieceBytes = 262'144;
+constexpr std::size_t kBodyCopiedMax = 2'048;
 constexpr std::uint32_t kWatched = EPOLLIN | EPOLLRDHUP | EPOLLET;
 
 }  // namespace
@@ -77,8 +78,12 @@ auto Connection::try_send(Response& response, Unsent& unsent) -> Sent {
   ++state_->stats.responses_by_class[response.status / 100];
   auto* text = std::get_if<std::string>(&response.body);
   const bool file = text == nullptr && head->body_bytes != 0;
-  const std::string_view body =
+  std::string_view body =
       text != nullptr && head->body_bytes != 0 ? std::string_view(*text) : std::string_view();
+  if (body.size() <= kBodyCopiedMax) {  // one part costs the kernel less than two
+    out.append(body);
+    body = {};
+  }
   const std::ptrdiff_t n = write_some(out, body, file ? MSG_MORE : 0);
   if (n < 0) return Sent::kFailed;
   const auto sent = static_cast<std::size_t>(n);

@@ -39,6 +39,16 @@ bool all(ByteView text, std::uint8_t bit) {
   return both != 0;
 }
 
+// A field value: no control character but the tab. Written so that the compiler takes many bytes at once.
+bool valid_value(ByteView text) {
+  bool bad = false;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    bad |= (byte < 0x20 && byte != '\t') || byte == 0x7f;
+  }
+  return !bad;
+}
+
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 
 // `word` is lower case.
@@ -97,7 +107,7 @@ bool forbidden_in_trailer(ByteView name) {
 }  // namespace
 
 bool valid_header(ByteView name, ByteView value) {
-  return !name.empty() && all(name, kToken) && all(value, kValue);
+  return !name.empty() && all(name, kToken) && valid_value(value);
 }
 
 struct HeadParser::Seen {
@@ -238,7 +248,7 @@ bool HeadParser::field(ByteView line, Seen& seen) {
   if (colon == line.size() || line[colon] != ':') return refuse(400, "malformed header name");
   if (colon == 0) return refuse(400, "empty header name");
   const ByteView raw = line.substr(colon + 1);
-  if (!all(raw, kValue)) return refuse(400, "control character in a header");
+  if (!valid_value(raw)) return refuse(400, "control character in a header");
   const codec::HeaderField& added = head_.fields.emplace_back(line.substr(0, colon), trimmed(raw));
   return framing_field(added, raw, seen);
 }

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
 namespace hr::net {
@@ -101,7 +102,7 @@ TEST(Files, are_sent_from_their_descriptor_and_without_one) {
     std::shared_ptr<os::File> inner;
   };
   TestServer server;
-  auto disk = os::open_disk((server.folder / "disk").string());
+  auto disk = os::open_disk(server.folder + "/disk");
   ASSERT_TRUE(disk);
   auto file = (*disk)->open("blob", os::OpenMode::kCreate, "test");
   ASSERT_TRUE(file);
@@ -126,7 +127,7 @@ TEST(Files, are_sent_from_their_descriptor_and_without_one) {
 
 TEST(Files, that_are_shorter_than_announced_end_the_connection) {
   TestServer server;
-  auto disk = os::open_disk((server.folder / "disk").string());
+  auto disk = os::open_disk(server.folder + "/disk");
   ASSERT_TRUE(disk);
   auto file = (*disk)->open("blob", os::OpenMode::kCreate, "test");
   ASSERT_TRUE(file);
@@ -160,7 +161,7 @@ TEST(Listening, a_name_is_no_address) {
 
 TEST(Listening, a_stale_socket_is_replaced_and_a_file_is_not) {
   TestServer server;
-  const std::string stale = server.folder / "stale.sock";
+  const std::string stale = server.folder + "/stale.sock";
   {
     const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
     sockaddr_un where{};
@@ -169,7 +170,7 @@ TEST(Listening, a_stale_socket_is_replaced_and_a_file_is_not) {
     ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&where), sizeof where), 0);
     ::close(fd);
   }
-  const std::string file = server.folder / "file";
+  const std::string file = server.folder + "/file";
   std::ofstream(file) << "kept";
   server.on_reactor([&] {
     EXPECT_TRUE(server.server->listen(UnixAddress{.path = stale, .mode = 0600}));

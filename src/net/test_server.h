@@ -9,7 +9,6 @@
 #include <arpa/inet.h>
 #include <atomic>
 #include <cstdlib>
-#include <filesystem>
 #include <future>
 #include <mutex>
 #include <netinet/in.h>
@@ -103,7 +102,7 @@ class TestServer {
   std::unique_ptr<os::Clock> clock = os::make_clock(Time{});
   CountingEntropy entropy;
   TestHandler handler;
-  std::filesystem::path folder;
+  std::string folder;
   std::string path;
   std::uint16_t port = 0;
   Runtime runtime{1, Log(sink)};

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 namespace hr::net::testing {
 namespace {
 
@@ -147,7 +149,7 @@ void Client::reset() {
 TestServer::TestServer(ServerLimits limits) {
   std::string name = std::filesystem::temp_directory_path() / "hr-net-XXXXXX";
   folder = ::mkdtemp(name.data());
-  path = folder / "http.sock";
+  path = folder + "/http.sock";
   handler.runtime = &runtime;
   server = std::make_unique<Server>(runtime, handler, *clock, entropy, Log(sink), limits);
   const Status tcp_ready = server->listen(TcpAddress{.host = "127.0.0.1", .port = 0});
