@@ -475,8 +475,8 @@ TEST(Sigv2, amazons_own_example_of_a_query_string) {  // "REST authentication", 
 }
 
 TEST(Sigv2, a_presigned_url_is_refused_when_it_is_bent_or_late) {
-  const auto fields = Request{}.fields();
   Request request;
+  const auto fields = request.fields();
   request.query = *presign_v2(v2_request(request, fields), kKey, kNow + 60s);
   const auto outcome = [&](Time now = kNow) -> std::optional<AuthErrc> {
     const auto result = verify_v2_presigned(v2_request(request, fields), lookup, now);
