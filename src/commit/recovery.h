@@ -1,6 +1,6 @@
 // Brings a store up from its folder: index, log, engines, in the one order that is safe. The index falls back
 // to its durable position; the log's records after it are applied again (idempotent); the queue engine takes
-// every queue record back. Nothing here decides anything (DESIGN 5).
+// every queue record back. Nothing here decides anything.
 #pragma once
 
 #include "base/result.h"

@@ -1,4 +1,4 @@
-// The commit path: what ties the log, the queue engine and the object engine into one store (DESIGN 5).
+// The commit path: what ties the log, the queue engine and the object engine into one store.
 //
 //   sequence   a command decides against the engines and leaves one group of records, which is appended
 //   written    the log thread has handed the group to the operating system

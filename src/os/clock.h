@@ -1,4 +1,4 @@
-// The clock of the store: Unix time that never runs backwards (DESIGN: wall time at start, never below the
+// The clock of the store: Unix time that never runs backwards (the wall time at start, never below the
 // last logged time, advanced by CLOCK_BOOTTIME). A setting of the wall clock does not move it.
 #pragma once
 

@@ -5,7 +5,7 @@
 // Two threads meet here. The sequencing thread append()s groups; the log thread write()s and sync()s what
 // has gathered (in simulation one thread does both). Everything appended during a sync is the next batch.
 // After a failed write or sync the log is dead: append() and every later step answer that error, and the
-// process is to end (DESIGN: after a failed fsync the page cache lies).
+// process is to end (after a failed fsync the page cache lies).
 #pragma once
 
 #include "base/bytes.h"
