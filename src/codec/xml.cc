@@ -63,9 +63,14 @@ class XmlReader {
   static void XMLCALL on_start(void* user_data, const XML_Char* name, const XML_Char** attributes) {
     self(user_data).start(name, attributes);
   }
-  static void XMLCALL on_end(void* user_data, const XML_Char*) { self(user_data).open_.pop_back(); }
+  // expat may still call these two once after it was told to stop.
+  static void XMLCALL on_end(void* user_data, const XML_Char*) {
+    XmlReader& reader = self(user_data);
+    if (!reader.refusal_) reader.open_.pop_back();
+  }
   static void XMLCALL on_text(void* user_data, const XML_Char* text, int length) {
-    self(user_data).open_.back()->text.append(text, static_cast<std::size_t>(length));
+    XmlReader& reader = self(user_data);
+    if (!reader.refusal_) reader.open_.back()->text.append(text, static_cast<std::size_t>(length));
   }
   static void XMLCALL on_doctype(void* user_data, const XML_Char*, const XML_Char*, const XML_Char*, int) {
     self(user_data).refuse(Errc::kInvalid, "a document type is not accepted");

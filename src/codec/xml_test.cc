@@ -78,6 +78,8 @@ TEST(Xml, limits_hold_at_their_edge) {
   EXPECT_TRUE(parse_xml("<a b='1'><c/></a>", {.nodes_max = 3}));
   EXPECT_EQ(parse_xml("<a b='1'><c/></a>", {.nodes_max = 2}).error().code, Errc::kLimit);
   EXPECT_EQ(parse_xml("<a b='1' c='2'/>", {.nodes_max = 2}).error().code, Errc::kLimit);
+  EXPECT_EQ(parse_xml("<a/>", {.depth_max = 0}).error().code, Errc::kLimit);
+  EXPECT_EQ(parse_xml("<a><b/>text</a>", {.depth_max = 1}).error().code, Errc::kLimit);
   EXPECT_TRUE(parse_xml("<a/>", {.bytes_max = 4}));
   EXPECT_EQ(parse_xml("<a/> ", {.bytes_max = 4}).error().code, Errc::kLimit);
 }
