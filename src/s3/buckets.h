@@ -1,4 +1,5 @@
-// The operations on buckets and their lists.
+// The operations on buckets: their life, their lists of keys, their notification configuration. Handlers of
+// S3Front; each answers with a response or one of S3's errors, and owns nothing.
 #pragma once
 
 #include "s3/request.h"

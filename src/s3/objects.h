@@ -1,4 +1,5 @@
-// The operations on one object: put, get, head, delete, and the batch delete.
+// The operations on objects: put, get, head, delete and the batch delete. Handlers of S3Front; each answers
+// with a response or one of S3's errors. `steps` counts an upload's work on the pool and outlives it.
 #pragma once
 
 #include "net/runtime.h"

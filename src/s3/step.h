@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <utility>
 
 namespace hr::s3 {
@@ -28,11 +29,11 @@ class Step {
   // The work's value. Only after start(), and once for each.
   net::Task<T> wait() {
     const std::shared_ptr<State> state = std::exchange(state_, nullptr);
-    if (!state->value && !state->thrown) {
+    if (!state->value) {
       co_await net::await_call<bool>(
           [&state](auto done) { state->resume = [back = std::move(done)]() mutable { back(true); }; });
     }
-    if (state->thrown) std::rethrow_exception(state->thrown);
+    if (!state->value) throw std::runtime_error("a step on the pool ended without a value");
     co_return std::move(*state->value);
   }
 
@@ -40,18 +41,23 @@ class Step {
   // Shared by the waiting coroutine and the one that runs the work: either may end first.
   struct State {
     std::optional<T> value;
-    std::exception_ptr thrown;
     std::move_only_function<void()> resume;
+  };
+
+  // The one who waits goes on, and finds no value after an exception. Not when the reactor is torn down: then
+  // both coroutines are being destroyed.
+  struct Ended {
+    State& state;
+    ~Ended() {
+      const bool ended = state.value || std::uncaught_exceptions() > 0;
+      if (ended && state.resume) std::exchange(state.resume, nullptr)();
+    }
   };
 
   template <class Work>
   static net::Task<void> run(net::Runtime& runtime, std::shared_ptr<State> state, Work work) {
-    try {
-      state->value.emplace(co_await runtime.on_pool(std::move(work)));
-    } catch (...) {
-      state->thrown = std::current_exception();
-    }
-    if (state->resume) std::exchange(state->resume, nullptr)();
+    const Ended ended{*state};
+    state->value.emplace(co_await runtime.on_pool(std::move(work)));
   }
 
   net::Runtime& runtime_;

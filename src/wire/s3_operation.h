@@ -14,56 +14,41 @@
 
 namespace hr::wire {
 
-#define HR_S3_OPERATIONS(X)                                                                                                            \
-  X(AbortMultipartUpload)                                                                                                              \
-  X(CompleteMultipartUpload)                                                                                                           \
-  X(CopyObject)                                                                                                                        \
-  X(CreateBucket) X(CreateBucketMetadataConfiguration) X(CreateBucketMetadataTableConfiguration) X(                                    \
-      CreateMultipartUpload) X(CreateSession) X(DeleteBucket) X(DeleteBucketAnalyticsConfiguration)                                    \
-      X(DeleteBucketCors) X(DeleteBucketEncryption) X(DeleteBucketIntelligentTieringConfiguration) X(                                  \
-          DeleteBucketInventoryConfiguration) X(DeleteBucketLifecycle) X(DeleteBucketMetadataConfiguration)                            \
-          X(DeleteBucketMetadataTableConfiguration) X(DeleteBucketMetricsConfiguration) X(                                             \
-              DeleteBucketOwnershipControls) X(DeleteBucketPolicy) X(DeleteBucketReplication)                                          \
-              X(DeleteBucketTagging) X(DeleteBucketWebsite) X(DeleteObject) X(DeleteObjectTagging) X(                                  \
-                  DeleteObjects) X(DeletePublicAccessBlock) X(GetBucketAbac) X(GetBucketAccelerateConfiguration)                       \
-                  X(GetBucketAcl) X(GetBucketAnalyticsConfiguration) X(GetBucketCors) X(GetBucketEncryption) X(                        \
-                      GetBucketIntelligentTieringConfiguration) X(GetBucketInventoryConfiguration)                                     \
-                      X(GetBucketLifecycleConfiguration) X(GetBucketLocation) X(GetBucketLogging) X(                                   \
-                          GetBucketMetadataConfiguration) X(GetBucketMetadataTableConfiguration)                                       \
-                          X(GetBucketMetricsConfiguration) X(GetBucketNotificationConfiguration) X(                                    \
-                              GetBucketOwnershipControls) X(GetBucketPolicy) X(GetBucketPolicyStatus)                                  \
-                              X(GetBucketReplication) X(GetBucketRequestPayment) X(GetBucketTagging) X(                                \
-                                  GetBucketVersioning) X(GetBucketWebsite) X(GetObject) X(GetObjectAcl)                                \
-                                  X(GetObjectAttributes) X(GetObjectLegalHold) X(GetObjectLockConfiguration) X(                        \
-                                      GetObjectRetention) X(GetObjectTagging) X(GetObjectTorrent) X(GetPublicAccessBlock)              \
-                                      X(HeadBucket) X(HeadObject) X(ListBucketAnalyticsConfigurations) X(                              \
-                                          ListBucketIntelligentTieringConfigurations) X(ListBucketInventoryConfigurations)             \
-                                          X(ListBucketMetricsConfigurations) X(ListBuckets) X(                                         \
-                                              ListMultipartUploads) X(ListObjectVersions) X(ListObjects)                               \
-                                              X(ListObjectsV2) X(ListParts) X(OptionsObject) X(PostObject) X(                          \
-                                                  PutBucketAbac) X(PutBucketAccelerateConfiguration) X(PutBucketAcl)                   \
-                                                  X(PutBucketAnalyticsConfiguration) X(PutBucketCors) X(                               \
-                                                      PutBucketEncryption) X(PutBucketIntelligentTieringConfiguration)                 \
-                                                      X(PutBucketInventoryConfiguration) X(                                            \
-                                                          PutBucketLifecycleConfiguration) X(PutBucketLogging)                         \
-                                                          X(PutBucketMetricsConfiguration) X(                                          \
-                                                              PutBucketNotificationConfiguration)                                      \
-                                                              X(PutBucketOwnershipControls) X(                                         \
-                                                                  PutBucketPolicy) X(PutBucketReplication)                             \
-                                                                  X(PutBucketRequestPayment) X(                                        \
-                                                                      PutBucketTagging) X(PutBucketVersioning)                         \
-                                                                      X(PutBucketWebsite) X(PutObject) X(                              \
-                                                                          PutObjectAcl) X(PutObjectLegalHold)                          \
-                                                                          X(PutObjectLockConfiguration) X(                             \
-                                                                              PutObjectRetention) X(PutObjectTagging)                  \
-                                                                              X(PutPublicAccessBlock) X(                               \
-                                                                                  RenameObject) X(RestoreObject)                       \
-                                                                                  X(SelectObjectContent) X(                            \
-                                                                                      UpdateBucketMetadataInventoryTableConfiguration) \
-                                                                                      X(UpdateBucketMetadataJournalTableConfiguration) \
-                                                                                          X(UpdateObjectEncryption)                    \
-                                                                                              X(UploadPart) X(                         \
-                                                                                                  UploadPartCopy)
+// clang-format off
+#define HR_S3_OPERATIONS(X) \
+  X(AbortMultipartUpload) X(CompleteMultipartUpload) X(CopyObject) X(CreateBucket) \
+  X(CreateBucketMetadataConfiguration) X(CreateBucketMetadataTableConfiguration) \
+  X(CreateMultipartUpload) X(CreateSession) X(DeleteBucket) X(DeleteBucketAnalyticsConfiguration) \
+  X(DeleteBucketCors) X(DeleteBucketEncryption) X(DeleteBucketIntelligentTieringConfiguration) \
+  X(DeleteBucketInventoryConfiguration) X(DeleteBucketLifecycle) X(DeleteBucketMetadataConfiguration) \
+  X(DeleteBucketMetadataTableConfiguration) X(DeleteBucketMetricsConfiguration) \
+  X(DeleteBucketOwnershipControls) X(DeleteBucketPolicy) X(DeleteBucketReplication) \
+  X(DeleteBucketTagging) X(DeleteBucketWebsite) X(DeleteObject) X(DeleteObjectTagging) X(DeleteObjects) \
+  X(DeletePublicAccessBlock) X(GetBucketAbac) X(GetBucketAccelerateConfiguration) X(GetBucketAcl) \
+  X(GetBucketAnalyticsConfiguration) X(GetBucketCors) X(GetBucketEncryption) \
+  X(GetBucketIntelligentTieringConfiguration) X(GetBucketInventoryConfiguration) \
+  X(GetBucketLifecycleConfiguration) X(GetBucketLocation) X(GetBucketLogging) \
+  X(GetBucketMetadataConfiguration) X(GetBucketMetadataTableConfiguration) \
+  X(GetBucketMetricsConfiguration) X(GetBucketNotificationConfiguration) X(GetBucketOwnershipControls) \
+  X(GetBucketPolicy) X(GetBucketPolicyStatus) X(GetBucketReplication) X(GetBucketRequestPayment) \
+  X(GetBucketTagging) X(GetBucketVersioning) X(GetBucketWebsite) X(GetObject) X(GetObjectAcl) \
+  X(GetObjectAttributes) X(GetObjectLegalHold) X(GetObjectLockConfiguration) X(GetObjectRetention) \
+  X(GetObjectTagging) X(GetObjectTorrent) X(GetPublicAccessBlock) X(HeadBucket) X(HeadObject) \
+  X(ListBucketAnalyticsConfigurations) X(ListBucketIntelligentTieringConfigurations) \
+  X(ListBucketInventoryConfigurations) X(ListBucketMetricsConfigurations) X(ListBuckets) \
+  X(ListMultipartUploads) X(ListObjectVersions) X(ListObjects) X(ListObjectsV2) X(ListParts) \
+  X(OptionsObject) X(PostObject) X(PutBucketAbac) X(PutBucketAccelerateConfiguration) X(PutBucketAcl) \
+  X(PutBucketAnalyticsConfiguration) X(PutBucketCors) X(PutBucketEncryption) \
+  X(PutBucketIntelligentTieringConfiguration) X(PutBucketInventoryConfiguration) \
+  X(PutBucketLifecycleConfiguration) X(PutBucketLogging) X(PutBucketMetricsConfiguration) \
+  X(PutBucketNotificationConfiguration) X(PutBucketOwnershipControls) X(PutBucketPolicy) \
+  X(PutBucketReplication) X(PutBucketRequestPayment) X(PutBucketTagging) X(PutBucketVersioning) \
+  X(PutBucketWebsite) X(PutObject) X(PutObjectAcl) X(PutObjectLegalHold) X(PutObjectLockConfiguration) \
+  X(PutObjectRetention) X(PutObjectTagging) X(PutPublicAccessBlock) X(RenameObject) X(RestoreObject) \
+  X(SelectObjectContent) X(UpdateBucketMetadataInventoryTableConfiguration) \
+  X(UpdateBucketMetadataJournalTableConfiguration) X(UpdateObjectEncryption) X(UploadPart) \
+  X(UploadPartCopy)
+// clang-format on
 
 enum class S3Op : std::uint8_t {
 #define X(name) k##name,
