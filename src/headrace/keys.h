@@ -1,0 +1,23 @@
+// The store's secrets: access keys and the key that signs receipt handles. In "keys.toml" of the data folder,
+// mode 0600, made at first start from the system's randomness. Nothing of it ever reaches a log.
+#pragma once
+
+#include "base/result.h"
+#include "os/entropy.h"
+#include "wire/auth.h"
+
+#include <string>
+
+namespace hr {
+
+struct Secrets {
+  wire::KeyRing keys;
+  Bytes receipt_key;  // 32 bytes
+};
+
+// Reads `folder`/keys.toml, or makes it with one key of `account`. kPermission: others may read the file;
+// kInvalid: "FILE:LINE:COLUMN: what is wrong".
+Result<Secrets> load_or_make_keys(const std::string& folder, const std::string& account,
+                                  os::Entropy& entropy);
+
+}  // namespace hr

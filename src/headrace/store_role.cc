@@ -1,0 +1,307 @@
+#include "headrace/store_role.h"
+
+#include "commit/recovery.h"
+#include "commit/store.h"
+#include "commit/threads.h"
+#include "headrace/commands.h"
+#include "headrace/keys.h"
+#include "headrace/notify.h"
+#include "headrace/store_routes.h"
+#include "net/runtime.h"
+#include "net/server.h"
+#include "os/linux/linux.h"
+#include "s3/front.h"
+#include "sqs/front.h"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <unistd.h>
+#include <utility>
+
+namespace hr {
+namespace {
+
+constexpr std::size_t kPoolThreads = 2;
+constexpr Duration kDrain = 25s;  // below the 30 s after which a supervisor loses patience
+// Leases and waits are looked at least this often: a jump of the boot clock (suspend) shows no other way.
+constexpr Duration kTickAtLeast = 1s;
+
+int exit_code_of(const Error& error) {
+  switch (error.code) {
+    case Errc::kInvalid:
+    case Errc::kNotFound:
+      return kExitUsage;
+    case Errc::kBusy:
+    case Errc::kNoSpace:
+    case Errc::kUnavailable:
+      return kExitUnavailable;
+    default:
+      return kExitFailed;
+  }
+}
+
+Result<std::vector<net::ListenAddress>> addresses_of(const StoreConfig& config) {
+  std::vector<net::ListenAddress> out;
+  for (const int descriptor : passed_sockets()) out.emplace_back(net::PassedSocket{descriptor});
+  if (!out.empty()) return out;
+  HR_ASSIGN(const HostPort tcp, parse_listen(config.listen));
+  if (!tcp.loopback && !config.allow_remote) {
+    return fail(Errc::kInvalid,
+                fmt::format("store.listen {} is not a loopback address: requests would travel "
+                            "without TLS; put nginx in front, or set store.allow_remote = true",
+                            config.listen));
+  }
+  out.emplace_back(net::TcpAddress{tcp.host, tcp.port});
+  out.emplace_back(net::UnixAddress{config.socket, 0660});
+  return out;
+}
+
+commit::RecoveryOptions recovery_options(const StoreConfig& config) {
+  commit::RecoveryOptions options;
+  options.log.segment_bytes = config.segment_mib << 20;
+  options.log.reserve_segments = config.reserve_segments;
+  options.log.batch_bytes_max = std::min(options.log.batch_bytes_max, options.log.segment_bytes / 4 * 3);
+  return options;
+}
+
+// Calls tick() at the engine's next deadline. One timer for all queues.
+class Ticker {
+ public:
+  Ticker(net::Runtime& runtime, const os::Clock& clock) : timer_(runtime.context()), clock_(clock) {}
+
+  void arm(Time deadline) {
+    if (deadline >= armed_) return;
+    armed_ = deadline;
+    timer_.expires_after(std::clamp<Duration>(deadline - clock_.now(), 0ms, kTickAtLeast));  // ends the wait
+  }
+
+  net::Task<void> run(commit::Store& store) {
+    while (!stopping_) {
+      boost::system::error_code ignored;
+      co_await timer_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+      if (stopping_) break;
+      if (armed_ <= clock_.now() || store.next_deadline() <= clock_.now()) store.tick();
+      armed_ = Time::max();
+      timer_.expires_after(kTickAtLeast);
+      arm(store.next_deadline());
+      notify_watchdog();
+    }
+  }
+
+  void stop() {
+    stopping_ = true;
+    timer_.cancel();
+  }
+
+ private:
+  boost::asio::steady_timer timer_;
+  const os::Clock& clock_;
+  Time armed_ = Time::max();
+  bool stopping_ = false;
+};
+
+Status write_ready_file(const std::string& path, const std::string& text) {
+  const std::string draft = path + ".new";
+  std::FILE* file = std::fopen(draft.c_str(), "we");
+  if (file == nullptr) return fail(Errc::kIo, fmt::format("{}: cannot be written", path));
+  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  const bool closed = std::fclose(file) == 0;
+  if (!written || !closed || std::rename(draft.c_str(), path.c_str()) != 0) {
+    return fail(Errc::kIo, fmt::format("{}: cannot be written", path));
+  }
+  return {};
+}
+
+// The whole wired store. Members are in order of construction; destruction is the reverse.
+class StoreRole {
+ public:
+  StoreRole(const StoreOptions& options, hr::Log diary)
+      : config_(options.config), ready_file_(options.ready_file), diary_(diary) {}
+
+  Status start();
+  int run();
+
+ private:
+  void serve();
+  net::Task<void> become_ready();
+  net::Task<void> wait_for_signal();
+  net::Task<void> end();
+  std::string endpoint() const;
+
+  StoreConfig config_;
+  std::string ready_file_;
+  hr::Log diary_;
+  std::unique_ptr<os::Entropy> entropy_ = os::make_entropy();
+  std::unique_ptr<os::Disk> disk_;
+  std::unique_ptr<os::DirLock> lock_;
+  std::optional<Secrets> secrets_;
+  commit::Recovered recovered_;
+  std::unique_ptr<os::Clock> clock_;
+  std::optional<net::Runtime> runtime_;
+  std::optional<Ticker> ticker_;
+  std::optional<commit::Store> store_;
+  std::optional<commit::Threads> threads_;
+  std::optional<sqs::SqsFront> sqs_;
+  std::optional<s3::S3Front> s3_;
+  std::optional<StoreRoutes> routes_;
+  std::optional<net::Server> server_;
+  net::Gate gate_;
+  std::optional<boost::asio::signal_set> signals_;
+  int exit_code_ = kExitOk;
+};
+
+Status StoreRole::start() {
+  HR_ASSIGN(disk_, os::open_disk(config_.path));
+  HR_ASSIGN(lock_, disk_->lock("store.lock"));
+  HR_ASSIGN(secrets_, load_or_make_keys(config_.path, config_.account, *entropy_));
+  HR_ASSIGN(auto index, storage::open_rocksdb_index(config_.path + "/index"));
+  HR_ASSIGN(recovered_, commit::recover(*disk_, *entropy_, std::move(index), recovery_options(config_)));
+  clock_ = os::make_clock(recovered_.report.logged);
+  diary_.info("store.recovered", {{"groups", recovered_.report.last},
+                                  {"segments", recovered_.report.segments},
+                                  {"bytes", recovered_.report.bytes_read},
+                                  {"torn_bytes", recovered_.report.torn_bytes},
+                                  {"reapplied", recovered_.replayed_object_records}});
+  if (config_.socket.empty()) config_.socket = config_.path + "/store.sock";
+  serve();
+  HR_ASSIGN(const auto addresses, addresses_of(config_));
+  for (const auto& address : addresses) HR_TRY(server_->listen(address));
+  return {};
+}
+
+void StoreRole::serve() {
+  runtime_.emplace(kPoolThreads, diary_);
+  ticker_.emplace(*runtime_, *clock_);
+  store_.emplace(commit::Store::Parts{.log = *recovered_.log,
+                                      .queues = *recovered_.queues,
+                                      .objects = *recovered_.objects,
+                                      .clock = *clock_,
+                                      .entropy = *entropy_,
+                                      .diary = diary_,
+                                      .deadline_moved = [this](Time deadline) { ticker_->arm(deadline); }});
+  threads_.emplace(commit::Threads::Parts{
+      .store = *store_,
+      .log = *recovered_.log,
+      .applier = *recovered_.applier,
+      .clock = *clock_,
+      .post = [this](std::move_only_function<void()> work) { runtime_->post(std::move(work)); },
+      .failed =
+          [this](const Error& error) {
+            diary_.error("store.failed", {{"reason", error.message}});
+            exit_code_ = kExitFailed;
+            runtime_->stop();
+          }});
+  wire::TrustedPeers trusted{.uids = config_.trusted_uids, .account = config_.account};
+  trusted.uids.push_back(::geteuid());
+  sqs_.emplace(sqs::SqsFront::Parts{.store = *store_,
+                                    .keys = secrets_->keys,
+                                    .trusted = trusted,
+                                    .receipt_key = secrets_->receipt_key,
+                                    .clock = *clock_,
+                                    .region = config_.region,
+                                    .entropy = *entropy_,
+                                    .diary = diary_});
+  s3_.emplace(s3::S3Front::Parts{.store = *store_,
+                                 .index = *recovered_.index,
+                                 .blobs = *recovered_.blobs,
+                                 .runtime = *runtime_,
+                                 .keys = secrets_->keys,
+                                 .trusted = trusted,
+                                 .clock = *clock_,
+                                 .region = config_.region,
+                                 .domain = config_.domain,
+                                 .diary = diary_});
+  routes_.emplace(StoreRoutes::Parts{
+      .store = *store_, .log = *recovered_.log, .index = *recovered_.index, .sqs = *sqs_, .s3 = *s3_});
+  net::ServerLimits limits;
+  limits.connections_max = config_.connections_max;
+  server_.emplace(*runtime_, *routes_, *clock_, *entropy_, diary_, limits);
+  routes_->watch(*server_);
+}
+
+std::string StoreRole::endpoint() const {
+  if (server_->port() == 0) return "";
+  const auto tcp = parse_listen(config_.listen);
+  const std::string host = tcp ? tcp->host : "127.0.0.1";
+  const bool v6 = host.find(':') != std::string::npos;
+  return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", server_->port());
+}
+
+int StoreRole::run() {
+  threads_->start();
+  runtime_->spawn(gate_, "store.tick", ticker_->run(*store_));
+  runtime_->spawn(gate_, "store.signals", wait_for_signal());
+  runtime_->spawn(gate_, "store.ready", become_ready());
+  runtime_->run();
+  threads_->stop();
+  if (auto flushed = recovered_.index->flush(); !flushed && exit_code_ == kExitOk) {
+    diary_.error("store.failed", {{"reason", flushed.error().message}});
+    exit_code_ = kExitFailed;
+  }
+  return exit_code_;
+}
+
+// Ready is: it has answered itself.
+net::Task<void> StoreRole::become_ready() {
+  const std::string socket = config_.socket;
+  const auto answered = co_await runtime_->on_pool([socket] { return ask_health(socket); });
+  if (!answered) {
+    diary_.error("store.not_ready", {{"reason", answered.error().message}});
+    exit_code_ = kExitUnavailable;
+    co_return co_await end();
+  }
+  routes_->set_ready(true);
+  if (!ready_file_.empty()) {
+    const std::string text =
+        fmt::format("{{\"endpoint\":\"{}\",\"socket\":\"{}\",\"keys\":\"{}/keys.toml\",\"pid\":{}}}\n",
+                    endpoint(), config_.socket, config_.path, ::getpid());
+    if (auto written = write_ready_file(ready_file_, text); !written) {
+      diary_.error("store.not_ready", {{"reason", written.error().message}});
+      exit_code_ = kExitFailed;
+      co_return co_await end();
+    }
+  }
+  diary_.notice("store.ready",
+                {{"endpoint", endpoint()}, {"socket", config_.socket}, {"path", config_.path}});
+  notify_ready();
+}
+
+net::Task<void> StoreRole::wait_for_signal() {
+  signals_.emplace(runtime_->context(), SIGTERM, SIGINT);
+  boost::system::error_code failed;
+  const int signal =
+      co_await signals_->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, failed));
+  if (failed) co_return;
+  diary_.notice("store.stopping", {{"signal", signal}});
+  co_await end();
+}
+
+net::Task<void> StoreRole::end() {
+  notify_stopping();
+  routes_->set_ready(false);
+  co_await server_->drain(kDrain);
+  ticker_->stop();
+  if (signals_) signals_->cancel();
+  runtime_->stop();
+}
+
+}  // namespace
+
+int run_store(const StoreOptions& options, hr::Log diary) {
+  StoreRole role(options, diary);
+  if (auto started = role.start(); !started) {
+    diary.error("store.not_started", {{"reason", started.error().message}});
+    return exit_code_of(started.error());
+  }
+  return role.run();
+}
+
+}  // namespace hr

@@ -1,0 +1,146 @@
+#include "headrace/store_routes.h"
+
+#include "headrace/metrics.h"
+#include "headrace/routes.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <utility>
+
+namespace hr {
+namespace {
+
+net::Response text_response(int status, std::string type, std::string body) {
+  net::Response response{.status = status, .headers = {}, .body = std::move(body)};
+  response.headers.add("Content-Type", std::move(type));
+  response.headers.add("Cache-Control", "no-store");
+  return response;
+}
+
+bool local(const net::Peer& peer) {
+  return peer.unix_socket || peer.address.starts_with("127.") || peer.address == "::1";
+}
+
+}  // namespace
+
+net::Task<net::Response> StoreRoutes::handle(net::RequestHead& head, net::RequestBody& body) {
+  switch (service_of(head)) {
+    case Service::kOwn:
+      co_return own(head);
+    case Service::kSqs:
+      co_return co_await parts_.sqs.handle(head, body);
+    case Service::kS3:
+      co_return co_await parts_.s3.handle(head, body);
+  }
+  co_return text_response(500, "text/plain", "no such service\n");
+}
+
+net::Response StoreRoutes::own(const net::RequestHead& head) const {
+  const std::string_view path = std::string_view(head.target).substr(0, head.target.find('?'));
+  if (!local(head.peer)) return text_response(403, "text/plain", "for peers on this host only\n");
+  if (head.method != "GET" && head.method != "HEAD") {
+    auto response = text_response(405, "text/plain", "GET and HEAD only\n");
+    response.headers.add("Allow", "GET, HEAD");
+    return response;
+  }
+  if (path == "/_headrace/health") return text_response(200, "application/json", "{\"status\":\"ok\"}\n");
+  if (path == "/_headrace/ready") {
+    return ready_ ? text_response(200, "application/json", "{\"status\":\"ready\"}\n")
+                  : text_response(503, "application/json", "{\"status\":\"not ready\"}\n");
+  }
+  if (path == "/_headrace/metrics")
+    return text_response(200, "text/plain; version=0.0.4; charset=utf-8", metrics());
+  return text_response(404, "text/plain",
+                       "known here: /_headrace/health /_headrace/ready /_headrace/metrics\n");
+}
+
+std::string StoreRoutes::metrics() const {
+  Exposition out;
+  const auto log = parts_.log.stats();
+  out.gauge("headrace_ready", "1 when the store takes requests", ready_ ? 1 : 0);
+  out.gauge("headrace_log_bytes", "Bytes of the log's segments on disk", static_cast<double>(log.bytes));
+  out.gauge("headrace_log_segments", "Segments of the log", static_cast<double>(log.segments));
+  out.gauge("headrace_log_pending_bytes", "Bytes appended and not yet written",
+            static_cast<double>(log.pending_bytes));
+  out.gauge("headrace_log_space_refused", "1 when only the reserve segments are left",
+            log.space_refused ? 1 : 0);
+  out.counter("headrace_log_groups_total", "Record groups appended", log.groups);
+  out.counter("headrace_log_batches_total", "Batches written", log.batches);
+  out.counter("headrace_log_syncs_total", "fdatasync calls on the log", log.syncs);
+  const auto store = parts_.store.stats();
+  out.counter("headrace_commands_total", "Commands sequenced", store.commands);
+  out.counter("headrace_commands_refused_total", "Commands the log had no room for", store.refused);
+  out.counter("headrace_events_undeliverable_total", "Object events whose queue was gone",
+              store.events_undeliverable);
+  out.gauge("headrace_answers_waiting", "Answers waiting for their release point",
+            static_cast<double>(store.waiting_answers));
+  out.gauge("headrace_receivers_waiting", "Long polls that wait", static_cast<double>(store.waiters));
+  out.gauge("headrace_index_lag_groups", "Groups the durable index is behind the log",
+            static_cast<double>(log.groups > 0 ? parts_.index.applied() - parts_.index.durable() : 0));
+  if (server_ != nullptr) {
+    const auto http = server_->stats();
+    out.gauge("headrace_http_connections", "Open connections", static_cast<double>(http.open));
+    out.counter("headrace_http_connections_total", "Connections accepted", http.accepted);
+    out.counter("headrace_http_requests_total", "Requests whose framing was good", http.requests);
+    out.counter("headrace_http_refused_total", "Requests refused for their framing or limits", http.refused);
+    out.counter("headrace_http_timeouts_total", "Connections ended by a deadline", http.timeouts);
+    out.counter("headrace_http_received_bytes_total", "Bytes received", http.bytes_in);
+    out.counter("headrace_http_sent_bytes_total", "Bytes sent", http.bytes_out);
+    for (int kind = 1; kind <= 5; ++kind) {
+      out.counter("headrace_http_responses_total", "Responses by status class", http.responses_by_class[kind],
+                  {{"class", fmt::format("{}xx", kind)}});
+    }
+  }
+  for (const auto& [name, count] : parts_.sqs.counters()) {
+    out.counter("headrace_sqs_requests_total", "SQS requests by action", count.requests, {{"action", name}});
+  }
+  for (const auto& [name, count] : parts_.sqs.counters()) {
+    out.counter("headrace_sqs_errors_total", "SQS requests answered with an error", count.errors,
+                {{"action", name}});
+  }
+  for (const auto& [name, count] : parts_.s3.counters()) {
+    out.counter("headrace_s3_requests_total", "S3 requests by operation", count.requests,
+                {{"operation", name}});
+  }
+  for (const auto& [name, count] : parts_.s3.counters()) {
+    out.counter("headrace_s3_errors_total", "S3 requests answered with an error", count.errors,
+                {{"operation", name}});
+  }
+  return out.text();
+}
+
+Status ask_health(const std::string& socket) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socket.size() >= sizeof address.sun_path)
+    return fail(Errc::kInvalid, socket + ": too long for a unix socket");
+  socket.copy(address.sun_path, socket.size());
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return fail(Errc::kIo, fmt::format("socket: {}", std::strerror(errno)));
+  const timeval patience{.tv_sec = 5, .tv_usec = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  constexpr std::string_view kRequest =
+      "GET /_headrace/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+  char answer[64] = {};
+  const bool answered =
+      ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      ::send(fd, kRequest.data(), kRequest.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(kRequest.size()) &&
+      ::recv(fd, answer, sizeof answer - 1, 0) > 0;
+  const int why = errno;
+  ::close(fd);
+  if (!answered)
+    return fail(Errc::kUnavailable, fmt::format("{}: does not answer: {}", socket, std::strerror(why)));
+  if (!std::string_view(answer).starts_with("HTTP/1.1 200")) {
+    return fail(Errc::kUnavailable, fmt::format("{}: answers {}", socket, answer));
+  }
+  return {};
+}
+
+}  // namespace hr

@@ -1,0 +1,46 @@
+// The store's one handler: sends each request to its front and answers /_headrace/ itself (health, ready,
+// metrics). Health and metrics carry no secret and are answered to loopback and unix peers only.
+#pragma once
+
+#include "base/result.h"
+#include "commit/store.h"
+#include "net/http.h"
+#include "net/server.h"
+#include "s3/front.h"
+#include "sqs/front.h"
+#include "storage/index/index.h"
+#include "storage/log/log.h"
+
+#include <string>
+
+namespace hr {
+
+class StoreRoutes : public net::Handler {
+ public:
+  struct Parts {
+    const commit::Store& store;
+    const storage::SegmentedLog& log;
+    const storage::Index& index;
+    sqs::SqsFront& sqs;
+    s3::S3Front& s3;
+  };
+  explicit StoreRoutes(Parts parts) : parts_(parts) {}
+
+  net::Task<net::Response> handle(net::RequestHead& head, net::RequestBody& body) override;
+
+  void watch(const net::Server& server) { server_ = &server; }
+  void set_ready(bool ready) { ready_ = ready; }
+
+ private:
+  net::Response own(const net::RequestHead& head) const;
+  std::string metrics() const;
+
+  Parts parts_;
+  const net::Server* server_ = nullptr;
+  bool ready_ = false;
+};
+
+// Asks for /_headrace/health on a unix socket and waits for its answer (at most 5 s). Blocks.
+Status ask_health(const std::string& socket);
+
+}  // namespace hr
