@@ -22,7 +22,7 @@ std::optional<std::string_view> common_prefix(const ListRequest& request, std::s
 
 // The first index key that may be on the page; empty: none can be.
 Bytes first_key(const ListRequest& request) {
-  const Bytes begin = object_key(request.bucket, request.prefix);
+  Bytes begin = object_key(request.bucket, request.prefix);
   if (request.after.empty()) return begin;
   // A page that ended with a common prefix, or inside one, continues behind all its keys.
   if (const auto prefix = common_prefix(request, request.after)) {
