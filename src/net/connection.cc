@@ -318,7 +318,8 @@ auto Connection::receive_body() -> Piece {
   }
   switch (receive(kBodyBufferBytes)) {
     case Received::kBytes:
-      return busy_ > kBusyMax ? Piece::kWait : Piece::kPiece;
+      // Others get their turn only while more is to come: nothing would wake a wait for what is here already.
+      return busy_ > kBusyMax && readable_ ? Piece::kWait : Piece::kPiece;
     case Received::kNothing:
       return Piece::kWait;
     case Received::kEnd:

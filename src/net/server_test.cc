@@ -93,6 +93,17 @@ TEST(Server, streams_a_body_to_the_handler_whole) {
   EXPECT_EQ(body_of(response), body);
 }
 
+TEST(Server, does_not_wait_for_a_body_that_has_come_when_others_get_their_turn) {
+  TestServer server;
+  for (const std::size_t before : {1U, 65'536U, 1'048'000U}) {
+    Client client = server.tcp();
+    for (const std::size_t bytes : {before, std::size_t{1'048'576}, std::size_t{1'048'600}}) {
+      client.send(post("/echo", std::string(bytes, 'x')));
+      EXPECT_EQ(body_of(client.response()).size(), bytes);
+    }
+  }
+}
+
 TEST(Server, joins_chunks_and_drops_trailers) {
   TestServer server;
   Client client = server.tcp();
