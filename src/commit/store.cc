@@ -25,8 +25,9 @@ void Store::change_queues(const Cost& cost, storage::Release release, const Deci
   Group group{.now = now()};
   decide(parts_.queues, group.now, group.queues);
   if (auto appended = append(group, cost.space, release); !appended) return done(std::move(appended));
-  answer_at(release == storage::Release::kDurable ? Point::kDurable : Point::kWritten, appended_,
-            std::move(done));
+  if (release == storage::Release::kWritten) return answer_at(Point::kWritten, appended_, std::move(done));
+  // Where nothing was appended, the newest group need not be one that the log thread syncs on its own.
+  answer_at(Point::kDurable, durable_appended_, std::move(done));
 }
 
 queue::WaiterId Store::receive(queue::QueueId queue, queue::ReceiveRequest request, ReceiveDone done) {
@@ -115,6 +116,7 @@ Status Store::append(Group& group, storage::Space space, storage::Release releas
     }
     ++stats_.groups;
     appended_ = appended->lsn;
+    if (release == storage::Release::kDurable) durable_appended_ = appended_;
     parts_.queues.place(group.queues, appended->at);
     const std::span objects = std::span(records).subspan(queue_records);
     if (!objects.empty()) {

@@ -137,6 +137,7 @@ class Store {
   std::deque<Answer> waiting_[3];  // by Point, each in lsn order
   storage::Lsn reached_[3] = {0, 0, 0};
   storage::Lsn appended_ = 0;                     // of the newest group
+  storage::Lsn durable_appended_ = 0;             // of the newest group released when durable
   storage::Lsn objects_appended_ = 0;             // of the newest group with object records
   std::deque<object::AppliedRecord> applicable_;  // appended object records, in order
   std::map<queue::WaiterId, ReceiveDone> receivers_;

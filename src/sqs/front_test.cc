@@ -327,6 +327,16 @@ TEST_F(SqsFrontTest, an_overtaken_receipt_deletes_nothing_and_is_fine) {
             "AWS.SimpleQueueService.MessageNotInflight");
 }
 
+TEST_F(SqsFrontTest, a_delete_that_changes_nothing_is_answered_though_only_a_receive_came_before) {
+  const auto queue = create("q");
+  send(queue, "x");
+  const auto first = member(message(receive(queue, R"(,"VisibilityTimeout":0)")), "ReceiptHandle");
+  receive(queue);
+  const auto deleted = with_receipt("DeleteMessage", queue, first);
+  ASSERT_TRUE(deleted->response);
+  EXPECT_EQ(deleted->status(), 200);
+}
+
 TEST_F(SqsFrontTest, attributes_of_a_message_come_as_they_are_asked_for) {
   const auto queue = create("q");
   json("SendMessage",
