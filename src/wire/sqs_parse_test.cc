@@ -141,6 +141,14 @@ TEST(SqsQuery, malformed_names_are_refused) {
   }
 }
 
+TEST(SqsQuery, empty_lists_come_under_either_name) {
+  for (const auto* form : {"QueueUrl=u&Entries=", "QueueUrl=u&SendMessageBatchRequestEntry="}) {
+    EXPECT_EQ(query_error(Action::kSendMessageBatch, form), ErrorCode::kEmptyBatchRequest) << form;
+  }
+  EXPECT_TRUE(
+      query<ReceiveMessage>(Action::kReceiveMessage, "QueueUrl=u&MessageAttributeNames=&AttributeName="));
+}
+
 TEST(SqsQuery, unknown_parameters_are_ignored) {
   const auto request = query<ListQueues>(
       Action::kListQueues, "Action=ListQueues&Version=2012-11-05&X-Amz-Date=d&Foo.Bar=1&MaxResults=3");

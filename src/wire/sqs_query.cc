@@ -91,7 +91,8 @@ Outcome<codec::Json> to_json(const Node& node);
 
 Outcome<codec::Json> list_to_json(ByteView name, const Node& node) {
   codec::Json::Array list;
-  if (node.value != nullptr) list.emplace_back(*node.value);  // without an index: a list of one
+  // Without an index: a list of one, or of none (so clients write an empty list).
+  if (node.value != nullptr && !node.value->empty()) list.emplace_back(*node.value);
   for (const auto& [index, item] : node.children) {
     if (!is_index(index)) return malformed(name, "needs an index from 1 on");
     HR_ASSIGN(auto json, to_json(*item));
@@ -130,11 +131,18 @@ Outcome<codec::Json> map_to_json(const Flattened& rule, const Node& node) {
   return codec::Json(std::move(map));
 }
 
+// botocore writes an empty list or map under its own name: "AttributeNames=".
+bool is_empty_list(ByteView name, const Node& node) {
+  return node.children.empty() && node.value != nullptr && node.value->empty() &&
+         std::ranges::find(kFlattened, name, &Flattened::member) != kFlattened.end();
+}
+
 Outcome<codec::Json> to_json(const Node& node) {
   if (node.children.empty()) return codec::Json(node.value == nullptr ? Bytes() : *node.value);
   codec::Json::Object members;
   for (const auto& [name, child] : node.children) {
     const Flattened* rule = flattened(name);
+    if (is_empty_list(name, *child)) continue;
     if (rule == nullptr) {
       HR_ASSIGN(auto json, to_json(*child));
       members.push_back({Bytes(name), std::move(json)});
