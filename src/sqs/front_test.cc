@@ -282,7 +282,8 @@ TEST_F(SqsFrontTest, a_waiting_receive_of_a_deleted_queue_ends) {
 TEST_F(SqsFrontTest, a_batch_fails_by_entry) {
   const auto queue = create("q", R"({"MaximumMessageSize":"1024"})");
   const auto call = json("SendMessageBatch", fmt::format(R"({{"QueueUrl":"{}","Entries":[
-      {{"Id":"good","MessageBody":"x"}},{{"Id":"large","MessageBody":"{}"}},{{"Id":"empty","MessageBody":""}}]}})",
+      {{"Id":"good","MessageBody":"x"}},{{"Id":"large","MessageBody":"{}"}},
+      {{"Id":"empty","MessageBody":""}}]}})",
                                                          queue, std::string(1025, 'x')));
   ASSERT_EQ(call->status(), 200) << call->text();
   const auto answer = call->json();
@@ -341,7 +342,8 @@ TEST_F(SqsFrontTest, attributes_of_a_message_come_as_they_are_asked_for) {
   const auto queue = create("q");
   json("SendMessage",
        fmt::format(R"({{"QueueUrl":"{}","MessageBody":"x","MessageGroupId":"g","MessageAttributes":{{
-      "Hello":{{"DataType":"String","StringValue":"There"}},"General":{{"DataType":"String","StringValue":"Kenobi"}}}},
+      "Hello":{{"DataType":"String","StringValue":"There"}},
+      "General":{{"DataType":"String","StringValue":"Kenobi"}}}},
       "MessageSystemAttributes":{{"AWSTraceHeader":{{"DataType":"String","StringValue":"Root=1"}}}}}})",
                    queue));
   const auto got =

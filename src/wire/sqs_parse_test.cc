@@ -98,7 +98,8 @@ TEST(SqsQuery, a_message_means_the_same_as_in_json) {
       "&MessageSystemAttribute.1.Value.StringValue=Root%3D1&MessageGroupId=g");
   const auto from_json = json<SendMessage>(Action::kSendMessage, R"({"QueueUrl":"http://h/1/q",
     "MessageBody":"hello world!","DelaySeconds":5,"MessageGroupId":"g",
-    "MessageAttributes":{"n":{"DataType":"Number","StringValue":"7"},"b":{"DataType":"Binary","BinaryValue":"AAE="}},
+    "MessageAttributes":{"n":{"DataType":"Number","StringValue":"7"},
+                         "b":{"DataType":"Binary","BinaryValue":"AAE="}},
     "MessageSystemAttributes":{"AWSTraceHeader":{"DataType":"String","StringValue":"Root=1"}}})");
   ASSERT_TRUE(from_query) << from_query.error().message;
   ASSERT_TRUE(from_json) << from_json.error().message;
@@ -262,9 +263,9 @@ TEST(SqsBatch, ids_are_distinct_and_of_80_letters_at_most) {
 }
 
 TEST(SqsBatch, a_bad_entry_fails_alone) {
-  const auto request = json<SendMessageBatch>(
-      Action::kSendMessageBatch,
-      R"({"QueueUrl":"u","Entries":[{"Id":"1","MessageBody":"a"},{"Id":"2","MessageBody":"b","DelaySeconds":901}]})");
+  const auto request = json<SendMessageBatch>(Action::kSendMessageBatch,
+                                              R"({"QueueUrl":"u","Entries":[{"Id":"1","MessageBody":"a"},)"
+                                              R"({"Id":"2","MessageBody":"b","DelaySeconds":901}]})");
   ASSERT_TRUE(request);
   EXPECT_TRUE(request->entries[0].value);
   EXPECT_EQ(code_of(request->entries[1].value), ErrorCode::kInvalidParameterValue);
@@ -274,11 +275,10 @@ TEST(SqsBatch, is_a_mebibyte_in_all) {
   const auto of = [](std::size_t bytes) {
     const std::string half(bytes / 2, 'a');
     const std::string rest(bytes - bytes / 2, 'b');
-    return parse_json_request(
-        Action::kSendMessageBatch,
-        fmt::format(
-            R"({{"QueueUrl":"u","Entries":[{{"Id":"1","MessageBody":"{}"}},{{"Id":"2","MessageBody":"{}"}}]}})",
-            half, rest));
+    return parse_json_request(Action::kSendMessageBatch,
+                              fmt::format(R"({{"QueueUrl":"u","Entries":[{{"Id":"1","MessageBody":"{}"}},)"
+                                          R"({{"Id":"2","MessageBody":"{}"}}]}})",
+                                          half, rest));
   };
   EXPECT_TRUE(of(kMessageBytesMax));
   const auto over = of(kMessageBytesMax + 1);

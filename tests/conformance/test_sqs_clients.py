@@ -1,0 +1,89 @@
+"""Whole programs against the store, unmodified: the AWS CLI and the newest JavaScript SDK."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+from typing import Any
+
+import pytest
+from conftest import CLIENTS
+from store_process import Store
+
+CLI = pathlib.Path("/usr/bin/aws")
+
+
+@pytest.mark.skipif(not CLI.exists(), reason="Debian's awscli is not installed")
+class TestAwsCli:
+    def aws(self, store: Store, *arguments: str) -> Any:
+        done = subprocess.run(
+            [
+                "/usr/bin/python3",
+                CLI,
+                "sqs",
+                *arguments,
+                "--endpoint-url",
+                store.endpoint,
+                "--output",
+                "json",
+            ],
+            env=store.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout or "{}")
+
+    def test_a_message_from_creation_to_deletion(self, store: Store, tmp_path: pathlib.Path) -> None:
+        """AWS CLI Command Reference, sqs."""
+        url = self.aws(store, "create-queue", "--queue-name", "cli", "--attributes", "VisibilityTimeout=40")[
+            "QueueUrl"
+        ]
+        attributes = {"kind": {"DataType": "String", "StringValue": "cli"}}
+        sent = self.aws(
+            store,
+            *("send-message", "--queue-url", url, "--message-body", "from the CLI"),
+            *("--message-attributes", json.dumps(attributes)),
+        )
+        got = self.aws(
+            store,
+            *(
+                "receive-message",
+                "--queue-url",
+                url,
+                "--attribute-names",
+                "All",
+                "--message-attribute-names",
+                "All",
+            ),
+            *("--wait-time-seconds", "5"),
+        )
+        (message,) = got["Messages"]
+        assert (message["MessageId"], message["Body"]) == (sent["MessageId"], "from the CLI")
+        assert message["MessageAttributes"] == attributes
+        shown = self.aws(store, "get-queue-attributes", "--queue-url", url, "--attribute-names", "All")[
+            "Attributes"
+        ]
+        assert (shown["VisibilityTimeout"], shown["ApproximateNumberOfMessagesNotVisible"]) == ("40", "1")
+        self.aws(store, "delete-message", "--queue-url", url, "--receipt-handle", message["ReceiptHandle"])
+        self.aws(store, "purge-queue", "--queue-url", url)
+        assert url in self.aws(store, "list-queues", "--queue-name-prefix", "cli")["QueueUrls"]
+        self.aws(store, "delete-queue", "--queue-url", url)
+
+
+class TestJavaScriptSdk:
+    def test_every_action_of_this_version(self, store: Store, node: pathlib.Path) -> None:
+        """AWS SDK for JavaScript v3, @aws-sdk/client-sqs: JSON 1.0; it verifies the MD5s itself."""
+        done = subprocess.run(
+            [node, CLIENTS / "sqs.mjs"],
+            env=store.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert json.loads(done.stdout.splitlines()[-1])["failed"] == []
