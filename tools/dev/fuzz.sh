@@ -23,7 +23,7 @@ main() {
   [[ $seconds =~ ^[0-9]+$ ]] || usage_error '--seconds is a number'
   # shellcheck source=tools/dev/setup.sh
   . tools/dev/setup.sh
-  setup build test
+  setup build
   build fuzz || die 'build/fuzz does not build'
   if ((!${#names[@]})); then
     mapfile -t names < <(find build/fuzz/fuzz -maxdepth 1 -name 'fuzz_*' -type f -executable -printf '%f\n' |

@@ -19,7 +19,7 @@ lint_failures=
 main() {
   # shellcheck source=tools/dev/setup.sh
   . tools/dev/setup.sh
-  setup build test lint bench
+  setup build test lint
   lint "$@"
   if ((lint_failed)); then die "$lint_failed of $((lint_passed + lint_failed)) linters complain"; fi
   say "$lint_passed linters, no complaint"

@@ -17,7 +17,7 @@ state=$root/.headrace
 main() {
   # shellcheck source=tools/dev/setup.sh
   . tools/dev/setup.sh
-  setup build test
+  setup build run
   build release headrace || die 'build/release does not build'
   start_store "$@"
 }

@@ -5,7 +5,7 @@ help() {
   cat <<'END'
 usage: ./dev setup [GROUP...]
 
-Installs the Debian packages of packaging/packages.txt (groups: build test lint bench; all without a GROUP)
+Installs the Debian packages of packaging/packages.txt (groups: build run test lint bench; all without)
 with apt, as root or through sudo, and the npm packages of the client tests. Services that come with a
 package are not started. Says what it installs; installs nothing that is there.
 END
@@ -14,7 +14,7 @@ END
 main() {
   local group
   for group in "$@"; do
-    case $group in build | test | lint | bench) ;; *) usage_error "there is no package group '$group'" ;; esac
+    case $group in build | run | test | lint | bench) ;; *) usage_error "there is no package group '$group'" ;; esac
   done
   setup "$@"
   say 'Everything is installed.'
@@ -23,7 +23,7 @@ main() {
 # setup [GROUP...]
 setup() {
   local groups=("$@")
-  ((${#groups[@]})) || groups=(build test lint bench)
+  ((${#groups[@]})) || groups=(build run test lint bench)
   install_debian_packages "${groups[@]}"
   case " ${groups[*]} " in *' test '*) install_npm_packages tests/clients ;; esac
   case " ${groups[*]} " in *' lint '*) install_npm_packages tools/lint ;; esac

@@ -23,7 +23,7 @@ main() {
   [[ $seeds$from =~ ^[0-9]+$ ]] || usage_error '--seeds and --from are numbers'
   # shellcheck source=tools/dev/setup.sh
   . tools/dev/setup.sh
-  setup build test
+  setup build
   build release || die 'build/release does not build'
   for program in build/release/tests/simulation/sim_*; do
     if [ -f "$program" ] && [ -x "$program" ] && [[ $name = all || $program = */sim_$name ]]; then

@@ -44,7 +44,7 @@ main() {
   . tools/dev/setup.sh
   # shellcheck source=tools/dev/lint.sh
   . tools/dev/lint.sh
-  setup build test lint bench
+  setup build run test lint bench
   results=$root/build/results
   rm -rf "$results"
   mkdir -p "$results"
