@@ -1,8 +1,8 @@
-#include <gtest/gtest.h>
-
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/uuid.h"
+
+#include <gtest/gtest.h>
 
 namespace hr {
 namespace {

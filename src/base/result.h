@@ -52,17 +52,17 @@ inline std::unexpected<Error> fail(Errc code, std::string message) {
 #define HR_CONCAT(a, b) HR_CONCAT_INNER(a, b)
 
 // HR_TRY(expr): returns the error of a Status or Result from the enclosing function.
-#define HR_TRY(expr)                                                        \
-  do {                                                                      \
-    if (auto hr_status = (expr); !hr_status) {                              \
-      return std::unexpected(std::move(hr_status).error());                 \
-    }                                                                       \
+#define HR_TRY(expr)                                        \
+  do {                                                      \
+    if (auto hr_status = (expr); !hr_status) {              \
+      return std::unexpected(std::move(hr_status).error()); \
+    }                                                       \
   } while (false)
 
 // HR_ASSIGN(auto x, expr): x is the value of a Result, or its error is returned.
-#define HR_ASSIGN(declaration, expr)                                          \
-  auto HR_CONCAT(hr_result_, __LINE__) = (expr);                              \
-  if (!HR_CONCAT(hr_result_, __LINE__)) {                                     \
+#define HR_ASSIGN(declaration, expr)                                            \
+  auto HR_CONCAT(hr_result_, __LINE__) = (expr);                                \
+  if (!HR_CONCAT(hr_result_, __LINE__)) {                                       \
     return std::unexpected(std::move(HR_CONCAT(hr_result_, __LINE__)).error()); \
-  }                                                                           \
+  }                                                                             \
   declaration = std::move(*HR_CONCAT(hr_result_, __LINE__))

@@ -1,11 +1,11 @@
 // A 128-bit identifier: message ids, request ids, job ids. The bytes come from os::Entropy, as an argument.
 #pragma once
 
+#include "base/bytes.h"
+
 #include <array>
 #include <cstdint>
 #include <string>
-
-#include "base/bytes.h"
 
 namespace hr {
 

@@ -7,6 +7,9 @@
 // After any error from sync() the file's contents are unknown: the caller stops, it does not try again.
 #pragma once
 
+#include "base/bytes.h"
+#include "base/result.h"
+
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -14,17 +17,14 @@
 #include <string_view>
 #include <vector>
 
-#include "base/bytes.h"
-#include "base/result.h"
-
 namespace hr::os {
 
 using Label = std::string_view;
 
 enum class OpenMode : std::uint8_t {
-  kRead,        // must exist
-  kReadWrite,   // must exist
-  kCreate,      // read and write; must not exist (kExists)
+  kRead,       // must exist
+  kReadWrite,  // must exist
+  kCreate,     // read and write; must not exist (kExists)
 };
 
 // Thread-safe: reads and writes carry their offset.

@@ -1,10 +1,10 @@
 // Randomness as an argument, so that a simulation can be repeated from its seed.
 #pragma once
 
+#include "base/uuid.h"
+
 #include <cstdint>
 #include <span>
-
-#include "base/uuid.h"
 
 namespace hr::os {
 

@@ -21,11 +21,17 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def binary() -> pathlib.Path:
     named = os.environ.get("HEADRACE_BIN")
-    candidates = [pathlib.Path(named)] if named else [ROOT / "build" / kind / "headrace" for kind in ("release", "dev")]
+    candidates = (
+        [pathlib.Path(named)]
+        if named
+        else [ROOT / "build" / kind / "headrace" for kind in ("release", "dev")]
+    )
     for candidate in candidates:
         if candidate.exists():
             return candidate
-    raise FileNotFoundError(f"no headrace binary at {', '.join(map(str, candidates))}; run ./dev test unit first")
+    raise FileNotFoundError(
+        f"no headrace binary at {', '.join(map(str, candidates))}; run ./dev test unit first"
+    )
 
 
 class Unknown(Exception):
@@ -51,7 +57,17 @@ class StoreProcess:
         ready = self.folder.with_name(self.folder.name + ".ready")
         ready.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [binary(), "store", "--path", self.folder, "--listen", f"127.0.0.1:{self.port}", "--ready-file", ready, *self.more],
+            [
+                binary(),
+                "store",
+                "--path",
+                self.folder,
+                "--listen",
+                f"127.0.0.1:{self.port}",
+                "--ready-file",
+                ready,
+                *self.more,
+            ],
             stderr=subprocess.PIPE if os.environ.get("HEADRACE_QUIET") else None,
         )
         for _ in range(1200):
@@ -86,9 +102,13 @@ class Client:
         self.store = store
         self.connection: http.client.HTTPConnection | None = None
 
-    def request(self, service: str, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
+    def request(
+        self, service: str, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> bytes:
         host = f"127.0.0.1:{self.store.port}"
-        request = AWSRequest(method=method, url=f"http://{host}{path}", data=body, headers=dict(headers or {}, host=host))
+        request = AWSRequest(
+            method=method, url=f"http://{host}{path}", data=body, headers=dict(headers or {}, host=host)
+        )
         auth = S3SigV4Auth if service == "s3" else SigV4Auth
         auth(self.store.credentials, service, "us-east-1").add_auth(request)
         try:
@@ -118,7 +138,11 @@ class Client:
         messages: list[dict[str, Any]] = []
         while True:
             got = self.sqs(
-                "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=3600, WaitTimeSeconds=2
+                "ReceiveMessage",
+                QueueUrl=url,
+                MaxNumberOfMessages=10,
+                VisibilityTimeout=3600,
+                WaitTimeSeconds=2,
             ).get("Messages", [])
             if not got:
                 return messages

@@ -1,8 +1,8 @@
-"""kill -9 of the store under load, again and again: what was acknowledged stays, what was deleted stays deleted,
-an object and the message that announces it are both there or neither, and a lease outlives the process.
+"""kill -9 of the store under load, again and again: what was acknowledged stays, what was deleted stays
+deleted, an object and the message that announces it are both there or neither, a lease outlives the process.
 
-This shows recovery after a crash of the process. It cannot show durability against a power cut (the kernel keeps
-what was written): that is the simulator's part (tests/simulation).
+This shows recovery after a crash of the process. It cannot show durability against a power cut (the kernel
+keeps what was written): that is the simulator's part (tests/simulation).
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Ledger:
     errors: list[str] = field(default_factory=list)
 
 
-def load(store: StoreProcess, urls: dict[str, str], name: str, seed: int, stop: threading.Event, ledger: Ledger) -> None:
+def load(
+    store: StoreProcess, urls: dict[str, str], name: str, seed: int, stop: threading.Event, ledger: Ledger
+) -> None:
     client = Client(store)
     dice = random.Random(seed)
     number = 0
@@ -52,10 +54,14 @@ def load(store: StoreProcess, urls: dict[str, str], name: str, seed: int, stop: 
                     ledger.sent_unknown.add(identity)
                     return
             elif what < 0.75:
-                got = client.sqs("ReceiveMessage", QueueUrl=urls["jobs"], MaxNumberOfMessages=2, VisibilityTimeout=1)
+                got = client.sqs(
+                    "ReceiveMessage", QueueUrl=urls["jobs"], MaxNumberOfMessages=2, VisibilityTimeout=1
+                )
                 for message in got.get("Messages", []):
                     try:
-                        client.sqs("DeleteMessage", QueueUrl=urls["jobs"], ReceiptHandle=message["ReceiptHandle"])
+                        client.sqs(
+                            "DeleteMessage", QueueUrl=urls["jobs"], ReceiptHandle=message["ReceiptHandle"]
+                        )
                         ledger.deleted.add(message["Body"])
                     except Unknown:
                         ledger.deleted_unknown.add(message["Body"])
@@ -82,7 +88,9 @@ def merged(ledgers: list[Ledger]) -> Ledger:
     for ledger in ledgers:
         for name in vars(whole):
             mine = getattr(whole, name)
-            mine.extend(getattr(ledger, name)) if isinstance(mine, list) else mine.update(getattr(ledger, name))
+            mine.extend(getattr(ledger, name)) if isinstance(mine, list) else mine.update(
+                getattr(ledger, name)
+            )
     return whole
 
 
@@ -108,7 +116,9 @@ def store(tmp_path: pathlib.Path):
 def test_kill_9_under_load_loses_and_revives_nothing(store: StoreProcess) -> None:
     client = Client(store)
     urls = {"jobs": client.queue("jobs"), "events": client.queue("events"), "leased": client.queue("leased")}
-    arn = client.sqs("GetQueueAttributes", QueueUrl=urls["events"], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = client.sqs("GetQueueAttributes", QueueUrl=urls["events"], AttributeNames=["QueueArn"])[
+        "Attributes"
+    ]["QueueArn"]
     client.request("s3", "PUT", "/inbox")
     announce_inbox(client, arn)
     client.sqs("SendMessage", QueueUrl=urls["leased"], MessageBody="held")
@@ -132,7 +142,9 @@ def test_kill_9_under_load_loses_and_revives_nothing(store: StoreProcess) -> Non
             thread.join()
         ledgers += current
         store.start()
-        assert not Client(store).sqs("ReceiveMessage", QueueUrl=urls["leased"]).get("Messages"), "a lease was forgotten"
+        assert (
+            not Client(store).sqs("ReceiveMessage", QueueUrl=urls["leased"]).get("Messages")
+        ), "a lease was forgotten"
 
     known = merged(ledgers)
     assert not known.errors, known.errors[:5]
@@ -144,7 +156,9 @@ def test_kill_9_under_load_loses_and_revives_nothing(store: StoreProcess) -> Non
 
     left = {message["Body"] for message in client.drain(urls["jobs"])}
     attributes = client.sqs("GetQueueAttributes", QueueUrl=urls["jobs"], AttributeNames=["All"])["Attributes"]
-    assert int(attributes["ApproximateNumberOfMessagesNotVisible"]) == len(left), "messages nobody can receive"
+    assert int(attributes["ApproximateNumberOfMessagesNotVisible"]) == len(
+        left
+    ), "messages nobody can receive"
 
     assert left & known.deleted == set(), "deleted messages came back"
     missing = known.sent - left - known.deleted - known.deleted_unknown

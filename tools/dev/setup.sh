@@ -14,7 +14,10 @@ END
 main() {
   local group
   for group in "$@"; do
-    case $group in build | run | test | lint | bench) ;; *) usage_error "there is no package group '$group'" ;; esac
+    case $group in
+      build | run | test | lint | bench) ;;
+      *) usage_error "there is no package group '$group'" ;;
+    esac
   done
   setup "$@"
   say 'Everything is installed.'
