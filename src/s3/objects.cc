@@ -153,8 +153,7 @@ S3Result<codec::Pairs> check_read(const Request& request) {
   return overrides;
 }
 
-void add_object_headers(net::Response& response, const Request& request, const Object& object,
-                        const codec::Pairs& overrides) {
+void add_object_headers(net::Response& response, const Object& object, const codec::Pairs& overrides) {
   response.headers.add("Last-Modified", codec::http_date(object.modified));
   response.headers.add("ETag", quoted(object.etag));
   response.headers.add("Accept-Ranges", "bytes");
@@ -162,8 +161,12 @@ void add_object_headers(net::Response& response, const Request& request, const O
   for (const auto& [name, value] : object.headers) response.headers.add(name, value);
   for (const auto& [name, value] : object.metadata) response.headers.add("x-amz-meta-" + name, value);
   for (const auto& [name, value] : overrides) response.headers.set(name, value);
+}
+
+// Of the whole object, so a client would compare it in vain with a part.
+bool wants_checksum(const Request& request) {
   const auto mode = wire::header(request.headers, "x-amz-checksum-mode");
-  if (mode && codec::lower_case(*mode) == "enabled") add_checksum(response, object.checksum);
+  return mode && codec::lower_case(*mode) == "enabled";
 }
 
 net::Response not_modified(const Object& object) {
@@ -196,7 +199,8 @@ Answer answer_read(Services& services, const Request& request, Found found, cons
   }
   const wire::ByteRange sent = range.value_or(wire::ByteRange{0, object.bytes});
   net::Response response = empty_response(range ? 206 : 200);
-  add_object_headers(response, request, object, overrides);
+  add_object_headers(response, object, overrides);
+  if (!range && wants_checksum(request)) add_checksum(response, object.checksum);
   if (range) {
     response.headers.add("Content-Range", fmt::format("bytes {}-{}/{}", sent.first,
                                                       sent.first + sent.bytes - 1, object.bytes));
