@@ -83,12 +83,12 @@ Bytes big_endian(std::uint64_t v) {
 
 Bytes to_hex(ByteView bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
-  Bytes out;
-  out.reserve(bytes.size() * 2);
+  Bytes out(bytes.size() * 2, '\0');
+  char* at = out.data();
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
-    out.push_back(kDigits[byte >> 4]);
-    out.push_back(kDigits[byte & 0xf]);
+    *at++ = kDigits[byte >> 4];
+    *at++ = kDigits[byte & 0xf];
   }
   return out;
 }
