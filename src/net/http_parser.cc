@@ -416,7 +416,7 @@ bool BodyDecoder::size_byte(char c) {
   if (digit >= '0' && digit <= '9') {
     value = static_cast<std::uint64_t>(digit - '0');
   } else if (digit >= 'a' && digit <= 'f') {
-    value = static_cast<std::uint64_t>(digit - 'a' + 10);
+    value = static_cast<std::uint64_t>(digit - 'a') + 10;
   } else {
     return refuse("malformed chunk size");
   }

@@ -20,7 +20,7 @@ Status Poller::open() {
   const int fd = ::epoll_create1(EPOLL_CLOEXEC);
   if (fd < 0) return failed("epoll_create1");
   boost::system::error_code error;
-  epoll_.assign(fd, error);
+  static_cast<void>(epoll_.assign(fd, error));
   if (error) {
     ::close(fd);
     return fail(Errc::kIo, "watching the epoll set: " + error.message());
@@ -32,7 +32,7 @@ Status Poller::open() {
 void Poller::close() {
   *alive_ = false;
   boost::system::error_code ignored;
-  epoll_.close(ignored);
+  static_cast<void>(epoll_.close(ignored));
 }
 
 Result<Poller::Token> Poller::add(int fd, std::uint32_t events, Watcher& watcher) {

@@ -85,6 +85,7 @@ class Runtime {
 template <class T, class Start>
 Task<T> await_call(Start start) {
   co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(T)>(
+      // NOLINTNEXTLINE(performance-unnecessary-value-param): calling it may change it
       [](auto handler, Start begin) {
         begin([h = std::move(handler)](T value) mutable { std::move(h)(std::move(value)); });
       },

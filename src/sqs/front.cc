@@ -122,7 +122,8 @@ Outcome<wire::Identity> SqsFront::authenticate(const Exchange& exchange) {
   const auto uid = peer.unix_socket ? std::optional(peer.uid) : std::nullopt;
   auto authenticated = authenticator_.authenticate(request, uid, clock_.wall());
   if (!authenticated) {
-    return refuse(code_of(authenticated.error().code), std::move(authenticated).error().message);
+    auto& refused = authenticated.error();
+    return refuse(code_of(refused.code), std::move(refused.message));
   }
   return std::move(authenticated->identity);
 }
