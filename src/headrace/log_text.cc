@@ -78,7 +78,7 @@ std::string name_of(std::string_view text) {
 }
 
 std::string plain_value(std::string_view value) {
-  const std::string text = shortened(value);
+  std::string text = shortened(value);
   if (!text.empty() && text.find_first_of(" \"=") == std::string::npos) return text;
   std::string out = "\"";
   for (const char c : text) {
