@@ -57,22 +57,29 @@ Status Threads::log_step() {
 void Threads::run_applier() {
   while (true) {
     std::vector<object::AppliedRecord> batch;
+    storage::Lsn upto = 0;
     bool last = false;
     {
       std::unique_lock lock(mutex_);
       wake_applier_.wait_for(lock, kIdle, [&] { return applier_stopping_ || !to_apply_.empty(); });
       batch = std::exchange(to_apply_, {});
+      upto = apply_upto_;
       last = applier_stopping_;
     }
     if (!batch.empty()) {
-      auto applied = parts_.applier.apply(batch);
+      auto applied = parts_.applier.apply(batch, upto);
       if (!applied) return die(applied.error());
       applied_ = *applied;
       report();
     }
     if (auto flushed = parts_.applier.maybe_flush(parts_.clock.now()); !flushed) return die(flushed.error());
-    if (last && batch.empty()) return;
+    if (last && batch.empty()) break;
   }
+  flush();
+}
+
+void Threads::flush() {
+  if (auto flushed = parts_.applier.flush(); !flushed) die(flushed.error());
 }
 
 void Threads::report() {
@@ -82,15 +89,17 @@ void Threads::report() {
 
 void Threads::deliver() {
   report_pending_ = false;
+  const storage::Lsn durable = durable_;
   parts_.store.on_written(written_);
-  parts_.store.on_durable(durable_);
-  if (auto records = parts_.store.take_applicable(); !records.empty()) hand_over(std::move(records));
+  parts_.store.on_durable(durable);
+  if (auto records = parts_.store.take_applicable(); !records.empty()) hand_over(std::move(records), durable);
   parts_.store.on_applied(applied_);
 }
 
-void Threads::hand_over(std::vector<object::AppliedRecord> records) {
+void Threads::hand_over(std::vector<object::AppliedRecord> records, storage::Lsn upto) {
   {
     const std::lock_guard lock(mutex_);
+    apply_upto_ = upto;
     if (to_apply_.empty()) {
       to_apply_ = std::move(records);
     } else {

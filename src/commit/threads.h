@@ -46,7 +46,8 @@ class Threads {
   void report();   // schedules deliver() once
   void deliver();  // on the sequencing thread: new positions reach the store
   void die(const Error& error);
-  void hand_over(std::vector<object::AppliedRecord> records);
+  void flush();
+  void hand_over(std::vector<object::AppliedRecord> records, storage::Lsn upto);
 
   Parts parts_;
   std::thread log_thread_, applier_thread_;
@@ -57,6 +58,7 @@ class Threads {
   std::mutex mutex_;
   std::condition_variable wake_applier_;
   std::vector<object::AppliedRecord> to_apply_;
+  storage::Lsn apply_upto_ = 0;  // the log holds no further object records up to here
   bool applier_stopping_ = false;
 };
 

@@ -132,6 +132,7 @@ class StoreRole {
  private:
   void serve();
   net::Task<void> become_ready();
+  net::Task<void> sweep();
   net::Task<void> wait_for_signal();
   net::Task<void> end();
   std::string endpoint() const;
@@ -240,12 +241,9 @@ int StoreRole::run() {
   runtime_->spawn(gate_, "store.tick", ticker_->run(*store_));
   runtime_->spawn(gate_, "store.signals", wait_for_signal());
   runtime_->spawn(gate_, "store.ready", become_ready());
+  runtime_->spawn(gate_, "store.sweep", sweep());
   runtime_->run();
   threads_->stop();
-  if (auto flushed = recovered_.index->flush(); !flushed && exit_code_ == kExitOk) {
-    diary_.error("store.failed", {{"reason", flushed.error().message}});
-    exit_code_ = kExitFailed;
-  }
   return exit_code_;
 }
 
@@ -272,6 +270,18 @@ net::Task<void> StoreRole::become_ready() {
   diary_.notice("store.ready",
                 {{"endpoint", endpoint()}, {"socket", config_.socket}, {"path", config_.path}});
   notify_ready();
+}
+
+// Bodies that no object refers to: a crash left them before their record was logged.
+net::Task<void> StoreRole::sweep() {
+  const auto swept = co_await runtime_->on_pool([this] {
+    return object::sweep_orphans(*recovered_.blobs, *recovered_.index, recovered_.log->epoch());
+  });
+  if (!swept) {
+    diary_.error("store.sweep_failed", {{"reason", swept.error().message}});
+  } else if (swept->removed > 0) {
+    diary_.info("store.swept", {{"removed", swept->removed}});
+  }
 }
 
 net::Task<void> StoreRole::wait_for_signal() {
