@@ -39,7 +39,7 @@ Duration interval_for(const ServerLimits& limits) {
 // --- listeners
 // ----------------------------------------------------------------------------------------------
 
-Listener::Listener(std::shared_ptr<ServerState> state, Listening listening)
+Listener::Listener(const std::shared_ptr<ServerState>& state, Listening listening)
     : state_(state), listening_(std::move(listening)) {}
 
 Listener::~Listener() {

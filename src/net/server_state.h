@@ -28,7 +28,7 @@ struct Scratch {
 
 class Listener final : public Watcher {
  public:
-  Listener(std::shared_ptr<ServerState> state, Listening listening);
+  Listener(const std::shared_ptr<ServerState>& state, Listening listening);
   ~Listener() override;
 
   Status watch();
