@@ -103,9 +103,11 @@ net::Task<S3Result<void>> pump(Services& services, net::Gate& steps, net::Reques
   for (bool ended = false; !ended && result;) {
     auto next = co_await read_step(body, services.limits.upload_step_bytes, ended);
     if (feeding.running()) result = co_await feeding.wait();
-    if (!next) result = std::unexpected(std::move(next).error());
-    if (!result || next->empty()) continue;
-    feeding.start([upload, bytes = std::move(*next)] { return upload->feed(bytes); });
+    if (!next) {
+      result = std::unexpected(std::move(next).error());
+    } else if (result && !next->empty()) {
+      feeding.start([upload, bytes = std::move(*next)] { return upload->feed(bytes); });
+    }
   }
   if (feeding.running()) {
     auto last = co_await feeding.wait();
