@@ -241,7 +241,7 @@ RULES = [
     Rule("final-newline", "end the file with a newline", missing_newline,
          ("src/net/a.cc", "int x;"), ("src/net/a.cc", WHOLE_CXX)),
     Rule("machine-path", "a path below the checkout, or an argument: this one exists on one machine only",
-         text(r"(?<![\w.$}~*\"])/(home|root|Users)/\w|(?<![\w.$}])/work/\w"),
+         text(r"(?<![\w.$}~*\"])/(home|root|Users)/\w"),
          ("dev", "cd /ho" + "me/someone/headrace\n"), ("dev", "cd build/home/x\n")),
     Rule("outside-page", "say it here, or name ARCHITECTURE.md: a reader has this checkout only",
          text(r"\b(DES" + r"IGN|STY" + r"LE)(\.md\b| \d|:)"),
