@@ -50,6 +50,7 @@ function(hr_layer name)
     add_library(headers_${name} OBJECT ${stubs})
     hr_use(headers_${name} ${name} ${arg_USES})
     target_link_libraries(headers_${name} PRIVATE ${arg_LIBS})
+    target_compile_options(headers_${name} PRIVATE -O0 -g0)  # nobody runs them
   endif()
 
   # The whole archive against the declared layers only.
@@ -67,6 +68,7 @@ function(hr_layer name)
     list(TRANSFORM arg_TEST_USES PREPEND hr_ OUTPUT_VARIABLE test_layers)
     target_link_libraries(test_${name} PRIVATE hr_${name} ${test_layers} GTest::gmock GTest::gtest_main
       rapidcheck rapidcheck_gtest)
+    target_compile_options(test_${name} PRIVATE -O1)  # the tests' own code: quicker to compile
     set_property(GLOBAL APPEND PROPERTY HR_TEST_TARGETS test_${name})
     add_test(NAME unit.${name} COMMAND test_${name})
   endif()

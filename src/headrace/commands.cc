@@ -1,83 +1,31 @@
 #include "headrace/commands.h"
 
-#include "headrace/config.h"
-#include "headrace/log_sinks.h"
-#include "headrace/store_role.h"
+#include "headrace/command.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <csignal>
-#include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace hr {
-namespace {
 
-constexpr const char* kVersion = "headrace 0.1.0";
-
-// Options of a command line that stand above the configuration file.
-struct StoreFlags {
-  std::string config_file;
-  std::optional<std::string> path, listen, socket;
-  std::string ready_file;
-  bool verbose = false;
-};
+const char* const kVersion = "0.1.0";
 
 int usage_error(const std::string& message) {
   fmt::print(stderr, "headrace: {}\n", message);
   return kExitUsage;
 }
 
-// The file that was named, else headrace.toml of this folder if there is one, else the defaults.
-Result<Config> find_config(const std::string& named) {
-  if (!named.empty()) return read_config(named);
-  std::error_code ignored;
-  if (std::filesystem::exists("headrace.toml", ignored)) return read_config("headrace.toml");
-  return Config{};
-}
-
-int store_command(const StoreFlags& flags) {
-  auto config = find_config(flags.config_file);
-  if (!config) return usage_error(config.error().message);
-  StoreOptions options{.config = config->store, .ready_file = flags.ready_file};
-  if (flags.path) options.config.path = *flags.path;
-  if (flags.listen) options.config.listen = *flags.listen;
-  if (flags.socket) options.config.socket = *flags.socket;
-  if (auto listen = parse_listen(options.config.listen); !listen) return usage_error(listen.error().message);
-  std::error_code ignored;
-  for (std::string* path : {&options.config.path, &options.config.socket, &options.ready_file}) {
-    if (!path->empty()) *path = std::filesystem::absolute(*path, ignored).lexically_normal().string();
-  }
-  const auto sink = make_sink({.role = "store", .verbose = flags.verbose});
-  return run_store(options, hr::Log(*sink));
-}
-
-}  // namespace
-
 int run_command_line(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app("Headrace: queues, objects and workers for one Linux host", "headrace");
-  app.set_version_flag("--version", kVersion);
+  app.set_version_flag("--version", std::string("headrace ") + kVersion);
   app.require_subcommand(1);
-
-  StoreFlags flags;
-  CLI::App* store = app.add_subcommand("store", "Serve SQS and S3 from a folder of this host");
-  store->add_option("--config", flags.config_file,
-                    "Configuration file (default: headrace.toml of this folder, if any)");
-  store->add_option("--path", flags.path, "Data folder (store.path)");
-  store->add_option("--listen", flags.listen, "Address and port (store.listen); port 0: any free one");
-  store->add_option("--socket", flags.socket,
-                    "Unix socket (store.socket; default: store.sock in the data folder)");
-  store->add_option("--ready-file", flags.ready_file,
-                    "Write endpoint, socket and pid here as JSON when ready");
-  store->add_flag("--verbose", flags.verbose, "Log requests too");
-  store->footer(
-      "Exit codes: 0 ended as asked, 1 failed, 2 usage or configuration, 4 unavailable (port or folder in "
-      "use, disk full).");
-
+  const std::vector<Command> commands = {
+      store_command(app),
+  };
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version
@@ -86,7 +34,9 @@ int run_command_line(int argc, char** argv) {
     app.exit(error);
     return kExitUsage;
   }
-  if (store->parsed()) return store_command(flags);
+  for (const Command& command : commands) {
+    if (command.line->parsed()) return command.run();
+  }
   return kExitUsage;
 }
 

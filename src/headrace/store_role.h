@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/log.h"
-#include "headrace/config.h"
+#include "codec/config.h"
 
 #include <string>
 

@@ -17,7 +17,7 @@ namespace hr {
 namespace {
 
 net::Response text_response(int status, std::string type, std::string body) {
-  net::Response response{.status = status, .headers = {}, .body = std::move(body)};
+  net::Response response{.status = status, .headers = {}, .body = std::move(body), .announced_length = {}};
   response.headers.add("Content-Type", std::move(type));
   response.headers.add("Cache-Control", "no-store");
   return response;

@@ -115,7 +115,8 @@ def third_party_in_header(source: Source) -> Iterator[int]:
     heavy = re.compile(rf'#include [<"]({libraries})')
     asio = re.compile(r'#include [<"]boost/')
     for n, line in enumerate(source.code, 1):
-        if heavy.match(line) or (asio.match(line) and not source.under("src/net", "src/sqs", "src/s3")):
+        if heavy.match(line) or (asio.match(line) and not source.under(
+            "src/net", "src/sqs", "src/s3", "src/api", "src/remote", "src/worker")):
             yield n
 
 
@@ -123,10 +124,11 @@ HOMES = {
     r"boost/beast": ("src/net",),
     r"rocksdb/": ("src/storage/index",),
     r"simdjson|expat": ("src/codec",),
-    r"toml\+\+|CLI/|prometheus/": ("src/headrace",),
+    r"toml\+\+": ("src/codec", "src/headrace"),
+    r"CLI/|prometheus/": ("src/headrace",),
     r"systemd/": ("src/headrace", "src/os"),
-    r"openssl/": ("src/codec", "src/os", "src/net"),
-    r"boost/": ("src/net", "src/sqs", "src/s3", "src/headrace"),
+    r"openssl/": ("src/codec", "src/os", "src/net", "src/host"),
+    r"boost/": ("src/net", "src/sqs", "src/s3", "src/api", "src/remote", "src/worker", "src/headrace"),
 }
 
 

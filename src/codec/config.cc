@@ -1,0 +1,471 @@
+#include "codec/config.h"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <charconv>
+#include <functional>
+#include <limits>
+#include <map>
+#include <numeric>
+#include <optional>
+
+namespace hr {
+namespace {
+
+// What a key may hold, and where a good value goes. `set` answers what is wrong with a value of the right
+// type, or nothing. Keys of tables that no role of this version reads are checked for their type only.
+struct Key {
+  toml::node_type type;
+  std::function<std::optional<std::string>(const toml::node&, Config&)> set;
+};
+using Table = std::map<std::string, Key>;
+
+std::string at(const std::string& file, const toml::source_region& where) {
+  return fmt::format("{}:{}:{}", file, where.begin.line, where.begin.column);
+}
+
+std::string_view type_name(toml::node_type type) {
+  switch (type) {
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::integer:
+      return "a whole number";
+    case toml::node_type::boolean:
+      return "true or false";
+    case toml::node_type::array:
+      return "a list";
+    case toml::node_type::table:
+      return "a table";
+    default:
+      return "another type";
+  }
+}
+
+using Wrong = std::optional<std::string>;
+
+// `place` is a function from Config& to the field.
+template <class Place>
+Key number(Place place, std::int64_t low, std::int64_t high) {
+  return {toml::node_type::integer, [=](const toml::node& node, Config& out) -> Wrong {
+            const std::int64_t value = *node.value<std::int64_t>();
+            if (value < low || value > high) return fmt::format("{} is not in {} to {}", value, low, high);
+            auto& field = place(out);
+            field = static_cast<std::remove_reference_t<decltype(field)>>(value);
+            return {};
+          }};
+}
+
+template <class Place>
+Key text(Place place, Wrong (*check)(const std::string&) = nullptr) {
+  return {toml::node_type::string, [=](const toml::node& node, Config& out) -> Wrong {
+            auto value = *node.value<std::string>();
+            if (check != nullptr) {
+              if (auto wrong = check(value)) return wrong;
+            }
+            place(out) = std::move(value);
+            return {};
+          }};
+}
+
+template <class Place>
+Key flag(Place place) {
+  return {toml::node_type::boolean, [=](const toml::node& node, Config& out) -> Wrong {
+            place(out) = *node.value<bool>();
+            return {};
+          }};
+}
+
+// A list of strings, none of them empty.
+template <class Place>
+Key texts(Place place, Wrong (*check)(const std::string&) = nullptr) {
+  return {toml::node_type::array, [=](const toml::node& node, Config& out) -> Wrong {
+            std::vector<std::string> values;
+            for (const auto& item : *node.as_array()) {
+              const auto value = item.value_exact<std::string>();
+              if (!value || value->empty()) return "every item is a string that is not empty";
+              if (check != nullptr) {
+                if (auto wrong = check(*value)) return wrong;
+              }
+              values.push_back(*value);
+            }
+            if (values.empty()) return "the list is empty";
+            place(out) = std::move(values);
+            return {};
+          }};
+}
+
+// A string that `parse` turns into the field's value.
+template <class Place, class Parse>
+Key parsed(Place place, Parse parse) {
+  return {toml::node_type::string, [=](const toml::node& node, Config& out) -> Wrong {
+            auto value = parse(*node.value<std::string>());
+            if (!value) return value.error().message;
+            place(out) = *value;
+            return {};
+          }};
+}
+
+Wrong check_listen(const std::string& value) {
+  auto parsed = parse_listen(value);
+  return parsed ? std::nullopt : std::optional(parsed.error().message);
+}
+
+Wrong check_account(const std::string& value) {
+  const bool digits =
+      value.size() == 12 && std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; });
+  return digits ? std::nullopt : std::optional(fmt::format("\"{}\" is not 12 digits", value));
+}
+
+Wrong check_word(const std::string& value) {
+  const bool word = !value.empty() && value.size() <= 253 && std::ranges::all_of(value, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+  });
+  return word ? std::nullopt
+              : std::optional(fmt::format("\"{}\" may only hold a-z, 0-9, '-' and '.'", value));
+}
+
+Wrong check_path(const std::string& value) {
+  const bool clean = !value.empty() &&
+                     std::ranges::none_of(value, [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+  return clean ? std::nullopt : std::optional<std::string>("an empty path, or one with control characters");
+}
+
+bool made_of(std::string_view value, std::string_view more, std::size_t bytes_max) {
+  return !value.empty() && value.size() <= bytes_max && std::ranges::all_of(value, [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || more.contains(c);
+  });
+}
+
+Wrong check_app_name(const std::string& value) {
+  const bool lower = std::ranges::none_of(value, [](char c) { return c >= 'A' && c <= 'Z'; });
+  if (made_of(value, "-", 32) && lower && value.front() != '-' && value.back() != '-') return {};
+  return fmt::format("\"{}\" may only hold a-z, 0-9 and '-' inside, at most 32 of them", value);
+}
+
+Wrong check_name(const std::string& value) {
+  if (made_of(value, "-_.", 32) && value.front() != '-') return {};
+  return fmt::format("\"{}\" is no name of a user or group", value);
+}
+
+Wrong check_module(const std::string& value) {
+  if (made_of(value, "_.", 255) && value.front() != '.' && value.back() != '.') return {};
+  return fmt::format("\"{}\" is no module name, such as shop.tasks", value);
+}
+
+Wrong check_callable(const std::string& value) {
+  const std::size_t colon = value.find(':');
+  if (colon != value.npos && !check_module(value.substr(0, colon)) && !check_module(value.substr(colon + 1)))
+    return {};
+  return fmt::format("\"{}\" is not MODULE:ATTRIBUTE, such as shop.wsgi:app", value);
+}
+
+// SQS's rule, and short enough for the name of its dead-letter queue.
+Wrong check_queue(const std::string& value) {
+  if (made_of(value, "-_", 75)) return {};
+  return fmt::format("\"{}\" is no queue name: a-z, A-Z, 0-9, '-' and '_', at most 75", value);
+}
+
+Wrong check_site_name(const std::string& value) {
+  if (made_of(value, "-.*", 253)) return {};
+  return fmt::format("\"{}\" is no host name", value);
+}
+
+Result<Bounds> parse_bounds(const std::string& value, std::uint32_t most) {
+  Bounds out;
+  const std::size_t dots = value.find("..");
+  const auto number = [](std::string_view digits, std::uint32_t& to) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), to);
+    return error == std::errc() && end == digits.data() + digits.size() && !digits.empty();
+  };
+  const std::string_view view = value;
+  const bool read = dots == view.npos
+                        ? number(view, out.least) && number(view, out.most)
+                        : number(view.substr(0, dots), out.least) && number(view.substr(dots + 2), out.most);
+  if (!read || out.least < 1 || out.most < out.least || out.most > most)
+    return fail(Errc::kInvalid,
+                fmt::format("\"{}\" is not a number or range in 1 to {}, such as \"1..4\"", value, most));
+  return out;
+}
+
+Wrong set_trusted_uids(const toml::node& node, Config& out) {
+  for (const auto& item : *node.as_array()) {
+    const auto uid = item.value_exact<std::int64_t>();
+    if (!uid || *uid < 0 || *uid > std::numeric_limits<std::uint32_t>::max())
+      return "every item is a user id";
+    out.store.trusted_uids.push_back(static_cast<std::uint32_t>(*uid));
+  }
+  return {};
+}
+
+Wrong set_processes(const toml::node& node, Config& out) {
+  constexpr std::uint32_t kMost = 256;
+  Bounds bounds;
+  if (const auto count = node.value_exact<std::int64_t>()) {
+    if (*count < 1 || *count > kMost) return fmt::format("{} is not in 1 to {}", *count, kMost);
+    bounds.least = bounds.most = static_cast<std::uint32_t>(*count);
+  } else {
+    const auto words = node.value_exact<std::string>();
+    if (!words) return "must be a whole number, or a string such as \"1..4\"";
+    const auto read = parse_bounds(*words, kMost);
+    if (!read) return read.error().message;
+    bounds = *read;
+  }
+  out.pools.back().processes = bounds;
+  return {};
+}
+
+Wrong set_tls(const toml::node& node, Config&) {
+  if (node.value_exact<std::string>() == "self-signed") return {};
+  return "must be \"self-signed\"; for files of your own set site.certificate and site.key";
+}
+
+Result<bool> parse_service(const std::string& value) {
+  if (value != "local" && value != "aws")
+    return fail(Errc::kInvalid, fmt::format("\"{}\" is neither \"local\" nor \"aws\"", value));
+  return value == "local";
+}
+
+Result<Duration> parse_timeout(const std::string& value) {
+  HR_ASSIGN(const Duration duration, parse_duration(value));
+  if (duration < 1s || duration > 1h)
+    return fail(Errc::kInvalid, fmt::format("{} is not in 1s to 1h", value));
+  return duration;
+}
+
+Result<std::uint64_t> parse_memory(const std::string& value) {
+  HR_ASSIGN(const std::uint64_t bytes, parse_size(value));
+  if (bytes < 16ULL << 20) return fail(Errc::kInvalid, fmt::format("{} is less than 16M", value));
+  return bytes;
+}
+
+// A function from Config& to one of its fields.
+#define HR_FIELD(path) [](Config& c) -> auto& { return c.path; }
+
+Table store_table() {
+  return {{"path", text(HR_FIELD(store.path), check_path)},
+          {"listen", text(HR_FIELD(store.listen), check_listen)},
+          {"socket", text(HR_FIELD(store.socket), check_path)},
+          {"region", text(HR_FIELD(store.region), check_word)},
+          {"account", text(HR_FIELD(store.account), check_account)},
+          {"domain", text(HR_FIELD(store.domain), check_word)},
+          {"allow_remote", flag(HR_FIELD(store.allow_remote))},
+          {"trusted_uids", {toml::node_type::array, set_trusted_uids}},
+          {"segment_mib", number(HR_FIELD(store.segment_mib), 1, 1'024)},
+          {"reserve_segments", number(HR_FIELD(store.reserve_segments), 1, 16)},
+          {"object_bytes_max", number(HR_FIELD(store.object_bytes_max), 1LL << 20, 5LL << 30)},
+          {"connections_max", number(HR_FIELD(store.connections_max), 16, 100'000)}};
+}
+
+const std::map<std::string, Table>& schema() {
+  static const std::map<std::string, Table> tables = {
+      {"app",
+       {{"name", text(HR_FIELD(app.name), check_app_name)},
+        {"root", text(HR_FIELD(app.root), check_path)},
+        {"python", text(HR_FIELD(app.python), check_path)},
+        {"user", text(HR_FIELD(app.user), check_name)}}},
+      {"web",
+       {{"app", text(HR_FIELD(web.app), check_callable)},
+        {"command", texts(HR_FIELD(web.command))},
+        {"processes", number(HR_FIELD(web.processes), 1, 64)},
+        {"threads", number(HR_FIELD(web.threads), 1, 256)},
+        {"timeout", parsed(HR_FIELD(web.timeout), parse_timeout)}}},
+      {"worker.*",
+       {{"modules", texts(HR_FIELD(pools.back().modules), check_module)},
+        {"queues", texts(HR_FIELD(pools.back().queues), check_queue)},
+        {"processes", {toml::node_type::none, set_processes}},
+        {"memory", parsed(HR_FIELD(pools.back().memory_bytes), parse_memory)}}},
+      {"services",
+       {{"sqs", parsed(HR_FIELD(services.local_sqs), parse_service)},
+        {"s3", parsed(HR_FIELD(services.local_s3), parse_service)},
+        {"region", text(HR_FIELD(services.region), check_word)},
+        {"endpoint", text(HR_FIELD(services.endpoint), check_path)}}},
+      {"site",
+       {{"names", texts(HR_FIELD(site.names), check_site_name)},
+        {"tls", {toml::node_type::none, set_tls}},
+        {"certificate", text(HR_FIELD(site.certificate), check_path)},
+        {"key", text(HR_FIELD(site.key), check_path)},
+        {"http", text(HR_FIELD(site.http), check_listen)},
+        {"https", text(HR_FIELD(site.https), check_listen)}}},
+      {"host",
+       {{"operators", text(HR_FIELD(host.operators), check_name)},
+        {"firewall", flag(HR_FIELD(host.firewall))},
+        {"time", text(HR_FIELD(host.time))}}},
+      {"store", store_table()}};
+  return tables;
+}
+
+#undef HR_FIELD
+
+std::vector<std::string> names_of(const auto& map) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : map) names.push_back(name);
+  return names;
+}
+
+Error unknown(const std::string& where, std::string_view what, std::string_view word,
+              const std::vector<std::string>& known) {
+  const std::string near = nearest(word, known);
+  const std::string mend = near.empty() ? fmt::format("known here: {}", fmt::join(known, ", "))
+                                        : fmt::format("did you mean \"{}\"?", near);
+  return {Errc::kInvalid, fmt::format("{}: unknown {} \"{}\"; {}", where, what, word, mend)};
+}
+
+Status read_table(const std::string& file, const std::string& name, const toml::table& table,
+                  const Table& keys, Config& out) {
+  for (const auto& [key, node] : table) {
+    const std::string word(key.str());
+    const auto known = keys.find(word);
+    if (known == keys.end()) {
+      return std::unexpected(
+          unknown(at(file, key.source()), fmt::format("key in [{}]:", name), word, names_of(keys)));
+    }
+    const Key& rule = known->second;
+    if (rule.type != toml::node_type::none && node.type() != rule.type) {
+      return fail(Errc::kInvalid, fmt::format("{}: {}.{} is {}, but must be {}", at(file, node.source()),
+                                              name, word, type_name(node.type()), type_name(rule.type)));
+    }
+    if (!rule.set) continue;
+    if (auto wrong = rule.set(node, out)) {
+      return fail(Errc::kInvalid, fmt::format("{}: {}.{}: {}", at(file, node.source()), name, word, *wrong));
+    }
+  }
+  return {};
+}
+
+Status read_top(const std::string& file, const toml::table& top, Config& out) {
+  for (const auto& [key, node] : top) {
+    const std::string word(key.str());
+    const bool pools = word == "worker";
+    const auto known = schema().find(pools ? "worker.*" : word);
+    if (known == schema().end()) {
+      return std::unexpected(unknown(at(file, key.source()), "table", word, names_of(schema())));
+    }
+    const toml::table* table = node.as_table();
+    if (table == nullptr) {
+      return fail(Errc::kInvalid,
+                  fmt::format("{}: {} must be a table: [{}]", at(file, node.source()), word, word));
+    }
+    if (!pools) {
+      HR_TRY(read_table(file, word, *table, known->second, out));
+      continue;
+    }
+    for (const auto& [pool, settings] : *table) {
+      const std::string name = fmt::format("worker.{}", pool.str());
+      if (!settings.is_table()) {
+        return fail(Errc::kInvalid,
+                    fmt::format("{}: {} must be a table: [{}]", at(file, settings.source()), name, name));
+      }
+      out.pools.push_back({.name = std::string(pool.str())});
+      if (auto wrong = check_app_name(out.pools.back().name))
+        return fail(Errc::kInvalid, fmt::format("{}: [{}]: {}", at(file, pool.source()), name, *wrong));
+      HR_TRY(read_table(file, name, *settings.as_table(), known->second, out));
+    }
+  }
+  return {};
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::string nearest(std::string_view word, const std::vector<std::string>& known) {
+  std::string best;
+  std::size_t least = std::max<std::size_t>(2, word.size() / 2) + 1;
+  for (const auto& candidate : known) {
+    if (const std::size_t distance = edit_distance(word, candidate); distance < least) {
+      least = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+Result<Duration> parse_duration(std::string_view text) {
+  static constexpr std::pair<std::string_view, Duration> kUnits[] = {
+      {"ms", 1ms}, {"s", 1s}, {"m", 1min}, {"h", 1h}, {"d", 24h}};
+  std::uint32_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const std::string_view unit(end, text.data() + text.size());
+  for (const auto& [name, length] : kUnits) {
+    if (error == std::errc() && unit == name) return length * count;
+  }
+  return fail(Errc::kInvalid, fmt::format("\"{}\" is not a time such as 500ms, 30s, 15m, 2h or 1d", text));
+}
+
+Result<std::uint64_t> parse_size(std::string_view text) {
+  std::uint64_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const std::string_view unit(end, text.data() + text.size());
+  const std::string_view units = "KMG";
+  unsigned shift = 0;
+  const bool known = unit.empty() || (unit.size() == 1 && units.contains(unit.front()));
+  if (known && !unit.empty()) shift = 10 * static_cast<unsigned>(units.find(unit.front()) + 1);
+  if (error != std::errc() || !known || count > (std::numeric_limits<std::uint64_t>::max() >> shift))
+    return fail(Errc::kInvalid, fmt::format("\"{}\" is not a size such as 512M, 2G or 65536", text));
+  return count << shift;
+}
+
+Result<HostPort> parse_listen(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  const auto wrong = [&] {
+    return fail(Errc::kInvalid,
+                fmt::format("\"{}\" is not an address and port, such as 127.0.0.1:9324 or [::1]:9324", text));
+  };
+  if (colon == text.npos) return wrong();
+  HostPort out;
+  const std::string_view port = text.substr(colon + 1);
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
+  if (error != std::errc() || end != port.data() + port.size() || port.empty()) return wrong();
+  std::string_view host = text.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  out.host = host;
+  in_addr v4{};
+  in6_addr v6{};
+  if (inet_pton(AF_INET, out.host.c_str(), &v4) == 1) {
+    out.loopback = (ntohl(v4.s_addr) >> 24) == 127;
+  } else if (inet_pton(AF_INET6, out.host.c_str(), &v6) == 1) {
+    out.loopback = IN6_IS_ADDR_LOOPBACK(&v6) != 0;
+  } else {
+    return wrong();
+  }
+  return out;
+}
+
+Result<Config> parse_config(std::string_view text, const std::string& name) {
+  Config config;
+  config.file = name;
+  try {
+    const toml::table top = toml::parse(text, name);
+    HR_TRY(read_top(name, top, config));
+  } catch (const toml::parse_error& error) {
+    return fail(Errc::kInvalid, fmt::format("{}: {}", at(name, error.source()), error.description()));
+  }
+  if (config.site.certificate.empty() != config.site.key.empty())
+    return fail(Errc::kInvalid, fmt::format("{}: site.certificate and site.key go together", name));
+  if (!config.web.app.empty() && !config.web.command.empty())
+    return fail(Errc::kInvalid, fmt::format("{}: web.app and web.command exclude each other", name));
+  for (const PoolConfig& pool : config.pools) {
+    if (pool.modules.empty())
+      return fail(
+          Errc::kInvalid,
+          fmt::format("{}: worker.{}.modules is missing: which modules hold its tasks?", name, pool.name));
+  }
+  return config;
+}
+
+}  // namespace hr

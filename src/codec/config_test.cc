@@ -1,0 +1,148 @@
+#include "codec/config.h"
+
+#include <gtest/gtest.h>
+
+namespace hr {
+namespace {
+
+std::string error_of(std::string_view text) {
+  auto config = parse_config(text, "headrace.toml");
+  return config ? "" : config.error().message;
+}
+
+TEST(Config, the_whole_contract_is_known) {
+  EXPECT_EQ(error_of(R"(
+[app]
+name = "shop"
+root = "."
+python = "venv/bin/python"
+user = "shop"
+[web]
+app = "shop.wsgi:app"
+processes = 2
+threads = 4
+timeout = "30s"
+[worker.default]
+modules = ["shop.tasks"]
+queues = ["default"]
+processes = "1..4"
+memory = "512M"
+[services]
+sqs = "local"
+s3 = "local"
+[store]
+path = "data"
+listen = "127.0.0.1:9324"
+[site]
+names = ["shop.example"]
+tls = "self-signed"
+[host]
+operators = "ops"
+firewall = true
+time = "auto"
+)"),
+            "");
+}
+
+TEST(Config, every_table_becomes_values) {
+  auto read = parse_config(R"(
+[app]
+name = "shop"
+[web]
+app = "shop.wsgi:app"
+processes = 3
+timeout = "500ms"
+)",
+                           "headrace.toml");
+  EXPECT_EQ(read.error().message, "headrace.toml:7:11: web.timeout: 500ms is not in 1s to 1h");
+  read = parse_config(R"(
+[web]
+app = "shop.wsgi:app"
+timeout = "2m"
+[worker.default]
+modules = ["shop.tasks"]
+processes = "1..4"
+memory = "512M"
+[worker.documents]
+modules = ["shop.documents"]
+queues = ["documents", "slow"]
+processes = 2
+[services]
+sqs = "aws"
+[site]
+names = ["shop.example"]
+)",
+                      "headrace.toml");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->web.timeout, 2min);
+  ASSERT_EQ(read->pools.size(), 2U);
+  EXPECT_EQ(read->pools[0].name, "default");
+  EXPECT_EQ(read->pools[0].processes, (Bounds{1, 4}));
+  EXPECT_EQ(read->pools[0].memory_bytes, 512ULL << 20);
+  EXPECT_EQ(read->pools[1].queues, (std::vector<std::string>{"documents", "slow"}));
+  EXPECT_EQ(read->pools[1].processes, (Bounds{2, 2}));
+  EXPECT_FALSE(read->services.local_sqs);
+  EXPECT_TRUE(read->services.local_s3);
+}
+
+TEST(Config, a_value_out_of_its_rule_is_refused_with_its_place) {
+  for (const char* text : {"[app]\nname = \"Shop\"\n", "[web]\napp = \"shop\"\n", "[web]\nprocesses = 65\n",
+                           "[worker.a]\nmodules = [\"a b\"]\n", "[worker.a]\nqueues = []\n",
+                           "[worker.a]\nprocesses = \"4..1\"\n", "[worker.a]\nprocesses = 257\n",
+                           "[worker.a]\nmemory = \"15M\"\n", "[services]\nsqs = \"azure\"\n",
+                           "[site]\ntls = \"none\"\n", "[site]\nhttp = \"8080\"\n"}) {
+    EXPECT_TRUE(error_of(text).starts_with("headrace.toml:2:")) << text << error_of(text);
+  }
+  EXPECT_EQ(error_of("[worker.a]\nqueues = [\"q\"]\n"),
+            "headrace.toml: worker.a.modules is missing: which modules hold its tasks?");
+}
+
+TEST(Config, sizes_and_times_have_units) {
+  EXPECT_EQ(parse_size("1").value(), 1U);
+  EXPECT_EQ(parse_size("2K").value(), 2'048U);
+  EXPECT_EQ(parse_size("17179869183G").value(), 17179869183ULL << 30);
+  for (const char* text : {"", "K", "1k", "-1", "1.5G", "17179869184G", "99999999999999999999"})
+    EXPECT_FALSE(parse_size(text)) << text;
+  EXPECT_EQ(parse_duration("250ms").value(), 250ms);
+  EXPECT_EQ(parse_duration("1d").value(), 24h);
+  for (const char* text : {"", "s", "1", "1 s", "-1s", "4294967296s"})
+    EXPECT_FALSE(parse_duration(text)) << text;
+}
+
+TEST(Config, an_unknown_key_is_named_with_its_place_and_the_nearest_valid_one) {
+  EXPECT_EQ(error_of("[store]\nlistn = \"127.0.0.1:1\"\n"),
+            "headrace.toml:2:1: unknown key in [store]: \"listn\"; did you mean \"listen\"?");
+}
+
+TEST(Config, an_unknown_table_is_named_with_the_nearest_valid_one) {
+  EXPECT_EQ(error_of("[stor]\n"), "headrace.toml:1:2: unknown table \"stor\"; did you mean \"store\"?");
+}
+
+TEST(Config, a_wrong_type_names_the_value_s_place) {
+  EXPECT_EQ(error_of("[store]\npath = 7\n"),
+            "headrace.toml:2:8: store.path is a whole number, but must be a string");
+}
+
+TEST(Config, a_number_outside_its_range_is_refused_at_the_edges) {
+  EXPECT_EQ(error_of("[store]\nsegment_mib = 1\n"), "");
+  EXPECT_EQ(error_of("[store]\nsegment_mib = 1024\n"), "");
+  EXPECT_EQ(error_of("[store]\nsegment_mib = 1025\n"),
+            "headrace.toml:2:15: store.segment_mib: 1025 is not in 1 to 1024");
+}
+
+TEST(Config, broken_syntax_names_line_and_column) {
+  EXPECT_TRUE(error_of("[store]\npath = \n").starts_with("headrace.toml:2:"));
+}
+
+TEST(Config, a_listen_address_must_be_numeric) {
+  EXPECT_TRUE(error_of("[store]\nlisten = \"localhost:1\"\n").find("is not an address and port") !=
+              std::string::npos);
+  EXPECT_TRUE(parse_listen("127.0.0.1:0")->loopback);
+  EXPECT_TRUE(parse_listen("[::1]:9324")->loopback);
+  EXPECT_FALSE(parse_listen("0.0.0.0:9324")->loopback);
+  EXPECT_FALSE(parse_listen("127.0.0.1:65536"));
+  EXPECT_FALSE(parse_listen("127.0.0.1:"));
+}
+
+}  // namespace
+}  // namespace hr

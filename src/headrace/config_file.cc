@@ -1,0 +1,43 @@
+#include "headrace/config_file.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+namespace hr {
+
+Result<Config> read_config(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) {
+    return fail(Errc::kNotFound, fmt::format("{}: no such configuration file", path));
+  }
+  std::FILE* file = std::fopen(path.c_str(), "re");
+  if (file == nullptr) return fail(Errc::kPermission, fmt::format("{}: cannot be read", path));
+  std::string text;
+  char buffer[4096];
+  for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;) text.append(buffer, n);
+  std::fclose(file);
+  HR_ASSIGN(Config config, parse_config(text, path));
+  // Relative paths are relative to the file.
+  const auto folder = std::filesystem::absolute(path, error).parent_path();
+  const auto resolve = [&](std::string& relative) {
+    if (!relative.empty() && relative.front() != '/')
+      relative = (folder / relative).lexically_normal().string();
+  };
+  for (std::string* path : {&config.store.path, &config.store.socket, &config.app.root,
+                            &config.site.certificate, &config.site.key})
+    resolve(*path);
+  if (config.app.python.contains('/')) resolve(config.app.python);
+  return config;
+}
+
+Result<Config> find_config(const std::string& named) {
+  if (!named.empty()) return read_config(named);
+  std::error_code ignored;
+  if (std::filesystem::exists("headrace.toml", ignored)) return read_config("headrace.toml");
+  return Config{};
+}
+
+}  // namespace hr

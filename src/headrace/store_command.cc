@@ -1,0 +1,63 @@
+// `headrace store`: its command line.
+#include "headrace/command.h"
+#include "headrace/commands.h"
+#include "headrace/config_file.h"
+#include "headrace/log_sinks.h"
+#include "headrace/store_role.h"
+
+#include <CLI/CLI.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace hr {
+namespace {
+
+// Options of a command line that stand above the configuration file.
+struct StoreFlags {
+  std::string config_file;
+  std::optional<std::string> path, listen, socket;
+  std::string ready_file;
+  bool verbose = false;
+};
+
+int run(const StoreFlags& flags) {
+  auto config = find_config(flags.config_file);
+  if (!config) return usage_error(config.error().message);
+  StoreOptions options{.config = config->store, .ready_file = flags.ready_file};
+  if (flags.path) options.config.path = *flags.path;
+  if (flags.listen) options.config.listen = *flags.listen;
+  if (flags.socket) options.config.socket = *flags.socket;
+  if (auto listen = parse_listen(options.config.listen); !listen) return usage_error(listen.error().message);
+  std::error_code ignored;
+  for (std::string* path : {&options.config.path, &options.config.socket, &options.ready_file}) {
+    if (!path->empty()) *path = std::filesystem::absolute(*path, ignored).lexically_normal().string();
+  }
+  const auto sink = make_sink({.role = "store", .verbose = flags.verbose});
+  return run_store(options, hr::Log(*sink));
+}
+
+}  // namespace
+
+Command store_command(CLI::App& app) {
+  const auto flags = std::make_shared<StoreFlags>();
+  CLI::App* store = app.add_subcommand("store", "Serve SQS and S3 from a folder of this host");
+  store->add_option("--config", flags->config_file,
+                    "Configuration file (default: headrace.toml of this folder, if any)");
+  store->add_option("--path", flags->path, "Data folder (store.path)");
+  store->add_option("--listen", flags->listen, "Address and port (store.listen); port 0: any free one");
+  store->add_option("--socket", flags->socket,
+                    "Unix socket (store.socket; default: store.sock in the data folder)");
+  store->add_option("--ready-file", flags->ready_file,
+                    "Write endpoint, socket and pid here as JSON when ready");
+  store->add_flag("--verbose", flags->verbose, "Log requests too");
+  store->footer(
+      "Exit codes: 0 ended as asked, 1 failed, 2 usage or configuration, 4 unavailable (port or folder in "
+      "use, disk full).");
+
+  return {store, [flags] { return run(*flags); }};
+}
+
+}  // namespace hr
