@@ -16,7 +16,7 @@ Without a PART: all of these, in this order. From a bare Debian 12 on 2 cores: u
   e2e       whole processes: starting, stopping, bad configuration, full disks
   asan      the layers' tests and the fuzzers' corpora under the address and undefined-behaviour sanitizers
   tsan      the tests of what runs on several threads, under the thread sanitizer
-  lint      ./dev lint: every linter; clang-tidy on what differs (./dev lint --all has it read everything)
+  lint      ./dev lint --all: every linter on every file
 
 Not part of a whole run: fresh (all of this on a new Debian 12 made for it; needs root and mmdebstrap).
 END
@@ -196,7 +196,7 @@ run_pytest() {
 part_lint() {
   local begin=$SECONDS
   lint_passed=0 lint_failed=0 lint_failures=
-  lint
+  lint --all
   failures+=$lint_failures
   tally lint "$lint_passed" "$lint_failed" 0 $((SECONDS - begin))
 }
