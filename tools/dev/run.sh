@@ -1,74 +1,83 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# ./dev run: from a checkout to a running store, with its state under .headrace/.
+# ./dev run: from a checkout to a running stack with the example on it; its state under the example's .headrace/.
 
 help() {
   cat <<'END'
-usage: ./dev run [ARGUMENT...]
+usage: ./dev run [--once] [ARGUMENT...]
 
-Installs what is missing, builds Headrace, starts `headrace store` on 127.0.0.1:9324 with its data in
-.headrace/store, and stays until Ctrl-C. Prints the endpoint, where the access keys are, and commands to try.
-Arguments go to `headrace store` (its own --help: ./build/release/headrace store --help); for another port:
-./dev run --listen 127.0.0.1:9000
+Installs what is missing, builds Headrace, and starts the whole stack with examples/documents on it: nginx
+with TLS, the store, two application workers, a pool of background workers. Sends the example's documents
+through nginx, waits, prints a table of what came out and the addresses to look at, and stays until Ctrl-C.
+
+  --once       stop when the table is printed; exit code 1 if a result is missing or wrong
+  ARGUMENT...  goes to `headrace up` (./build/release/headrace up --help); for other ports:
+               ./dev run --http 127.0.0.1:8000 --https 127.0.0.1:8001
+
+Everything it keeps is in examples/documents/.headrace: delete that folder to begin anew.
 END
 }
 
-state=$root/.headrace
+example=$root/examples/documents
+state=$example/.headrace
 
 main() {
+  local once=
+  if [ "${1:-}" = --once ]; then
+    once=1
+    shift
+  fi
   # shellcheck source=tools/dev/setup.sh
   . tools/dev/setup.sh
   setup build run
-  build release headrace || die 'build/release does not build'
-  start_store "$@"
-}
-
-start_store() {
-  local ready=$state/ready.json pid status=0
+  build release headrace headrace_wheel || die 'build/release does not build'
   mkdir -p "$state"
   chmod 700 "$state"
-  rm -f "$ready"
-  "$(headrace_program)" store --path "$state/store" --listen 127.0.0.1:9324 --ready-file "$ready" "$@" &
-  pid=$!
-  trap 'kill -TERM $pid 2>/dev/null || true' INT TERM
-  while [ ! -s "$ready" ] && kill -0 $pid 2>/dev/null; do sleep 0.1; done
-  if [ -s "$ready" ]; then invite "$ready"; fi
-  # A signal ends `wait` early: wait again for the store's own end.
-  while kill -0 $pid 2>/dev/null; do
-    status=0
-    wait $pid || status=$?
-  done
-  ((status == 0)) || die "headrace store ended with exit code $status"
+  make_venv
+  start_stack "$@"
+  local status=0
+  "$state/venv/bin/python" "$example/send.py" --state "$state" || status=$?
+  if [ -n "$once" ]; then
+    stop_stack
+    exit "$status"
+  fi
+  say ''
+  say "The stack stays up; Ctrl-C stops it. Its log: $state/log/headrace.log"
+  await_stack
 }
 
-# json_text FILE KEY
-json_text() { sed -n "s/.*\"$2\":\"\([^\"]*\)\".*/\1/p" "$1"; }
-toml_text() { sed -n "s/^$2 = \"\([^\"]*\)\".*/\1/p" "$1" | head -n 1; }
+# The example's own Python environment, with this build's package in it.
+make_venv() {
+  if [ ! -x "$state/venv/bin/python" ]; then
+    step 'a Python environment for the example' "$python" -m venv --without-pip "$state/venv" ||
+      die 'no virtual environment: is python3-venv installed?'
+  fi
+  step 'headrace python install' "$(headrace_program)" python install "$state/venv" ||
+    die 'the package could not be installed'
+}
 
-invite() {
-  local endpoint keys environment=$state/environment
-  endpoint=$(json_text "$1" endpoint)
-  keys=$(json_text "$1" keys)
-  (
-    umask 077
-    printf 'export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%s\n' \
-      "$(toml_text "$keys" id)" "$(toml_text "$keys" secret)" >"$environment"
-    printf 'export AWS_DEFAULT_REGION=us-east-1\nexport AWS_ENDPOINT_URL=%s\n' "$endpoint" >>"$environment"
-  )
-  cat <<END
+start_stack() {
+  local ready=$state/ready
+  rm -f "$ready"
+  step_number=$((step_number + 1))
+  printf '[%d] headrace up\n' "$step_number"
+  "$(headrace_program)" up --config "$example/headrace.toml" --state "$state" --ready-file "$ready" "$@" &
+  stack=$!
+  trap 'kill -TERM "$stack" 2>/dev/null || true' INT TERM
+  while [ ! -s "$ready" ] && kill -0 "$stack" 2>/dev/null; do sleep 0.1; done
+  [ -s "$ready" ] || await_stack
+}
 
-Headrace's store is ready.
-  endpoint   $endpoint        health: $endpoint/_headrace/health
-  keys       $keys
-  for a shell with them:   . .headrace/environment
+stop_stack() {
+  kill -TERM "$stack" 2>/dev/null || true
+  await_stack
+}
 
-Try, in another terminal:
-  . .headrace/environment
-  aws --endpoint-url $endpoint sqs create-queue --queue-name work
-  aws --endpoint-url $endpoint sqs send-message --queue-url $endpoint/000000000000/work --message-body hello
-  aws --endpoint-url $endpoint sqs receive-message --queue-url $endpoint/000000000000/work
-  aws --endpoint-url $endpoint s3 mb s3://inbox
-  aws --endpoint-url $endpoint s3 cp README.md s3://inbox/
-
-Ctrl-C stops it; the data stays in .headrace/store.
-END
+# A signal ends `wait` early: wait again for the stack's own end.
+await_stack() {
+  local status=0
+  while kill -0 "$stack" 2>/dev/null; do
+    status=0
+    wait "$stack" || status=$?
+  done
+  ((status == 0)) || die "headrace up ended with exit code $status"
 }
