@@ -1,0 +1,30 @@
+// How things are called in the two services: the application's own bucket and its keys, the queues of
+// triggers, dead-letter queues, and ids made from messages. Pure functions of their arguments.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/uuid.h"
+
+#include <cstddef>
+
+namespace hr::task {
+
+inline constexpr std::size_t kJobIdBytesMax = 128;
+
+Bytes system_bucket(ByteView app);  // "headrace-APP"
+Bytes result_key(ByteView job);     // "result/JOB"
+Bytes mark_key(ByteView job);       // "mark/JOB"
+Bytes body_key(ByteView job);       // "body/JOB"
+
+// "on-TASK", with what a queue's name cannot carry as '-'; a long name ends in a digest of the whole, so that
+// its dead-letter queue has room and two tasks never share one.
+Bytes trigger_queue(ByteView task);
+Bytes dead_queue(ByteView queue);  // "QUEUE-dead"
+
+// 1 to 128 of A-Z a-z 0-9 . _ : -
+bool valid_job_id(ByteView id);
+
+// Version 5 (RFC 9562, section 5.5): the same name always has the same id. In the namespace of object ids.
+Uuid name_uuid(ByteView name);
+
+}  // namespace hr::task
