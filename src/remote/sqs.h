@@ -1,0 +1,79 @@
+// The calls of SQS that workers and operators need, in JSON 1.0. Each is one request; whoever calls decides
+// about trying again. Strings and vectors are taken by value: they live in the call's own frame.
+#pragma once
+
+#include "remote/services.h"
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace hr::remote {
+
+inline constexpr std::size_t kBatchMax = 10;
+
+struct ReceivedMessage {
+  Bytes id;
+  Bytes receipt;
+  Bytes body;
+  std::uint32_t receives = 1;  // ApproximateReceiveCount
+  std::int64_t sent = 0;       // SentTimestamp, Unix ms
+  codec::Pairs attributes;     // text ones
+
+  bool operator==(const ReceivedMessage&) const = default;
+};
+
+struct ReceiveCall {
+  Bytes queue_url;
+  int max = 1;            // 1 to 10
+  int visibility_s = 60;  // said each time: the queue's own default is not looked at
+  int wait_s = 20;        // 0 to 20
+};
+
+struct VisibilityEntry {
+  Bytes receipt;
+  int seconds = 0;
+};
+
+// The outcome of each entry, in the order asked.
+using EachOutcome = std::vector<std::expected<void, Fault>>;
+
+struct SendCall {
+  Bytes queue_url;
+  Bytes body;
+  codec::Pairs attributes = {};  // text, none empty
+  int delay_s = 0;
+  Bytes dedup_id = {};  // our store then removes a repeat of the same send (60 s)
+};
+
+class Sqs {
+ public:
+  explicit Sqs(Services& services) : services_(services) {}
+
+  net::Task<Answer<Bytes>> queue_url(Bytes name, CallOptions options = {});
+  net::Task<Answer<Bytes>> create_queue(Bytes name, codec::Pairs attributes, CallOptions options = {});
+  net::Task<Answer<std::vector<Bytes>>> list_queues(Bytes prefix,
+                                                    CallOptions options = {});  // URLs; at most 1,000
+  net::Task<Answer<codec::Pairs>> attributes(Bytes queue_url, std::vector<Bytes> names,
+                                             CallOptions options = {});
+  // Waits up to wait_s; the deadline is that and options.timeout. Cancelled: kCancelled, or what had come.
+  net::Task<Answer<std::vector<ReceivedMessage>>> receive(ReceiveCall call, CallOptions options = {},
+                                                          Cancel* cancel = nullptr);
+  net::Task<Answer<EachOutcome>> change_visibility(Bytes queue_url, std::vector<VisibilityEntry> entries,
+                                                   CallOptions options = {});  // 1 to 10
+  net::Task<Answer<EachOutcome>> erase(Bytes queue_url, std::vector<Bytes> receipts,
+                                       CallOptions options = {});          // 1 to 10
+  net::Task<Answer<Bytes>> send(SendCall call, CallOptions options = {});  // the message's id
+
+ private:
+  net::Task<Answer<Bytes>> post(Bytes action, Bytes body, CallOptions options, codec::Pairs headers = {},
+                                Cancel* cancel = nullptr);
+
+  Services& services_;
+};
+
+// The answers as values. Pure; kServer: not what SQS answers.
+Answer<std::vector<ReceivedMessage>> read_received(ByteView json);
+Answer<EachOutcome> read_each(ByteView json, std::size_t entries);
+
+}  // namespace hr::remote
