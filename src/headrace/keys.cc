@@ -162,4 +162,14 @@ Result<Secrets> load_or_make_keys(const std::string& folder, const std::string& 
   return parse(path, *text);
 }
 
+Result<Secrets> load_keys(const std::string& path) {
+  auto text = read_private(path);
+  if (!text && text.error().code == Errc::kNotFound) {
+    return fail(Errc::kNotFound,
+                fmt::format("{}: no such keys file; the store makes it when it starts", path));
+  }
+  if (!text) return std::unexpected(text.error());
+  return parse(path, *text);
+}
+
 }  // namespace hr

@@ -20,4 +20,7 @@ struct Secrets {
 Result<Secrets> load_or_make_keys(const std::string& folder, const std::string& account,
                                   os::Entropy& entropy);
 
+// Reads an existing keys.toml. kNotFound: there is none; kPermission and kInvalid as above.
+Result<Secrets> load_keys(const std::string& path);
+
 }  // namespace hr
