@@ -1,0 +1,65 @@
+"""Headrace: tasks, objects and web workers on SQS and S3.
+
+    import headrace
+
+    @headrace.task(queue="documents")
+    def parse(bucket: str, key: str) -> dict: ...
+
+    job = parse.delay("inbox", "a.pdf")      # to a worker
+    job.result(timeout=30)                   # what it returned
+"""
+
+from __future__ import annotations
+
+import sys as _sys
+
+if "t" in getattr(_sys, "abiflags", ""):
+    raise ImportError(
+        "headrace does not run on free-threaded builds of Python (this is one); use a build with the GIL, "
+        "such as python3.13 instead of python3.13t"
+    )
+
+from headrace import _native  # noqa: E402
+from headrace._bucket import Bucket, ObjectInfo  # noqa: E402
+from headrace._context import Context, Event, current  # noqa: E402
+from headrace._errors import (  # noqa: E402
+    Conflict,
+    GiveUp,
+    NotFound,
+    ResultTimeout,
+    Retry,
+    ServiceError,
+    TaskError,
+    Timeout,
+    Unavailable,
+)
+from headrace._jobs import Job  # noqa: E402
+from headrace._queues import Depth, queues  # noqa: E402
+from headrace._services import configure  # noqa: E402
+from headrace._tasks import Task, on, task  # noqa: E402
+
+__version__ = _native.version
+
+__all__ = [
+    "Bucket",
+    "Conflict",
+    "Context",
+    "Depth",
+    "Event",
+    "GiveUp",
+    "Job",
+    "NotFound",
+    "ObjectInfo",
+    "ResultTimeout",
+    "Retry",
+    "ServiceError",
+    "Task",
+    "TaskError",
+    "Timeout",
+    "Unavailable",
+    "configure",
+    "current",
+    "on",
+    "queues",
+    "task",
+]

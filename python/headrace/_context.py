@@ -1,0 +1,77 @@
+"""What runs now: the request or job that this code works for."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+# Of the web request or job at hand; sends and writes carry it on. Set through `enter_request`.
+request_id: ContextVar[str | None] = ContextVar("headrace_request_id", default=None)
+job: ContextVar[Context | None] = ContextVar("headrace_job", default=None)
+
+_USABLE = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
+
+
+def usable_request_id(text: str | None) -> str | None:
+    """The id as the store takes it, or None."""
+    return text if text and _USABLE.match(text) else None
+
+
+@dataclass(frozen=True)
+class Context:
+    """The job that runs. `attempt` counts from 1; `deadline` is Unix time in seconds."""
+
+    id: str
+    task: str
+    queue: str
+    attempt: int
+    deadline: float
+    request_id: str | None
+    log: logging.Logger = field(repr=False, compare=False)
+    _ends: float = field(repr=False, compare=False)
+
+    def remaining(self) -> float:
+        """Seconds until the task's timeout ends this attempt; never negative."""
+        return max(0.0, self._ends - time.monotonic())
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something happened to an object: what a handler of `@headrace.on` is called with."""
+
+    bucket: str
+    key: str
+    size: int | None
+    etag: str | None
+    event_name: str
+    sequencer: str | None
+    time: datetime | None
+    request_id: str | None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Event:
+        at = value.get("time")
+        return cls(
+            bucket=str(value["bucket"]),
+            key=str(value["key"]),
+            size=value.get("size"),
+            etag=value.get("etag"),
+            event_name=str(value.get("event_name", "")),
+            sequencer=value.get("sequencer"),
+            time=datetime.fromisoformat(at) if at else None,
+            request_id=value.get("request_id"),
+        )
+
+
+def current() -> Context:
+    """The job that this code runs for. RuntimeError outside of one."""
+    found = job.get()
+    if found is None:
+        raise RuntimeError("headrace.current() answers only while a worker runs a task or an event's handler")
+    return found

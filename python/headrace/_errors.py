@@ -1,0 +1,64 @@
+"""What can go wrong, as types. Messages are sentences that say what to do."""
+
+from __future__ import annotations
+
+from headrace._native import Timeout, Unavailable
+
+__all__ = [
+    "Conflict",
+    "GiveUp",
+    "NotFound",
+    "ResultTimeout",
+    "Retry",
+    "ServiceError",
+    "TaskError",
+    "Timeout",
+    "Unavailable",
+]
+
+
+class Retry(Exception):
+    """Raised by a handler: run this job again, after `delay` seconds (else after its task's backoff)."""
+
+    def __init__(self, message: str = "the handler asked for another attempt", *, delay: float | None = None):
+        if delay is not None and delay < 0:
+            raise ValueError("Retry(delay=) is a number of seconds from now, so not negative")
+        super().__init__(message)
+        self.delay = delay
+
+
+class GiveUp(Exception):
+    """Raised by a handler: no further attempt helps; the job goes to the dead letters at once."""
+
+
+class TaskError(Exception):
+    """The job failed for good. `type`, `message` and `traceback` are those of its last exception."""
+
+    def __init__(self, job: str, type: str, message: str, traceback: str) -> None:
+        super().__init__(f"job {job} failed: {type}: {message}")
+        self.job = job
+        self.type = type
+        self.message = message
+        self.traceback = traceback
+
+
+class ResultTimeout(TimeoutError):
+    """The job has not ended within the time that was given to wait; it may still."""
+
+
+class ServiceError(Exception):
+    """SQS or S3 answered with an error. `code` is theirs."""
+
+    def __init__(self, code: str, status: int, message: str) -> None:
+        super().__init__(f"{message} ({code}, HTTP {status})")
+        self.code = code
+        self.status = status
+        self.message = message
+
+
+class NotFound(ServiceError):
+    """There is no such object, bucket or queue."""
+
+
+class Conflict(ServiceError):
+    """A condition of the write did not hold, as with if_none_match where the object exists."""

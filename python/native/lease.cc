@@ -1,0 +1,95 @@
+// watch_lease(fd), boottime_ns(): a child ends before its lease does. The parent writes the lease's end into
+// memory it shares with the child; a thread here, which no Python code can hold up, kills the child's whole
+// process group five seconds before it, so that a task never runs on when its message is shown again.
+#include "object.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <ctime>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace hr::python {
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kMargin = 5 * kSecond;     // before the lease's end
+constexpr std::int64_t kLookAgain = kSecond / 2;  // the parent may have moved it
+constexpr std::size_t kSharedBytes = 4096;
+
+std::int64_t boottime_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<std::int64_t>(now.tv_sec) * kSecond + now.tv_nsec;
+}
+
+void sleep_until(std::int64_t end) {
+  const timespec at{.tv_sec = end / kSecond, .tv_nsec = end % kSecond};
+  ::clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &at, nullptr);
+}
+
+// All descendants that stayed in the group go too. A process that does not lead its group ends alone: the
+// group is somebody else's.
+void end_group() {
+  if (::getpgrp() == ::getpid()) ::kill(0, SIGKILL);
+  ::kill(::getpid(), SIGKILL);
+}
+
+// Zero: no lease now.
+void* watch(void* shared) {
+  const std::atomic_ref<std::int64_t> lease_end(*static_cast<std::int64_t*>(shared));
+  for (;;) {
+    const std::int64_t end = lease_end.load(std::memory_order_acquire);
+    const std::int64_t now = boottime_ns();
+    if (end != 0 && now >= end - kMargin) end_group();
+    sleep_until(end == 0 ? now + kLookAgain : std::min(now + kLookAgain, end - kMargin));
+  }
+}
+
+// Signals are for Python's main thread.
+bool start_thread(void* shared) {
+  sigset_t all, before;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread{};
+  const int error = ::pthread_create(&thread, nullptr, watch, shared);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0)
+    errno = error;
+  else
+    ::pthread_detach(thread);
+  return error == 0;
+}
+
+PyObject* watch_lease(PyObject*, PyObject* argument) {
+  const long fd = PyLong_AsLong(argument);
+  if (fd == -1 && PyErr_Occurred() != nullptr) return nullptr;
+  void* shared = ::mmap(nullptr, kSharedBytes, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(fd), 0);
+  if (shared == MAP_FAILED) return PyErr_SetFromErrno(PyExc_OSError);
+  if (!start_thread(shared)) {
+    PyErr_SetFromErrno(PyExc_OSError);
+    ::munmap(shared, kSharedBytes);
+    return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* boottime(PyObject*, PyObject*) { return PyLong_FromLongLong(boottime_ns()); }
+
+}  // namespace
+
+int add_lease_functions(PyObject* module) {
+  static PyMethodDef functions[] = {
+      {"watch_lease", watch_lease, METH_O,
+       "watch_lease(fd): kills this process group 5 s before the lease that fd's memory holds ends."},
+      {"boottime_ns", boottime, METH_NOARGS, "boottime_ns(): CLOCK_BOOTTIME in nanoseconds."},
+      {nullptr, nullptr, 0, nullptr},
+  };
+  return PyModule_AddFunctions(module, functions);
+}
+
+}  // namespace hr::python
