@@ -110,7 +110,7 @@ class Services:
         current = usable_request_id(request_id.get())
         traced = headers + [("x-request-id", current)] if current else headers
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            left = max(0.001, deadline - time.monotonic())
+            left = max(0.001, round(deadline - time.monotonic(), 3))
             status, fields, data = self._client.request(service, method, path, query, traced, body, left)
             answer = Answer(status, dict(fields), data)
             if status < 300:
