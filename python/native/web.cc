@@ -169,6 +169,7 @@ PyObject* get_sent(PyObject* self, void*) {
 PyObject* get_ended(PyObject* self, void*) {
   return PyBool_FromLong(request_of(self).request->answer().ended());
 }
+PyObject* get_broken(PyObject* self, void*) { return PyBool_FromLong(request_of(self).request->broken()); }
 PyObject* get_missing(PyObject* self, void*) {
   return PyLong_FromUnsignedLongLong(request_of(self).request->answer().missing());
 }
@@ -200,6 +201,7 @@ int add_request_type(PyObject* module) {
       {"started", get_started, nullptr, nullptr, nullptr},
       {"sent", get_sent, nullptr, "whether the answer's head has left", nullptr},
       {"ended", get_ended, nullptr, nullptr, nullptr},
+      {"broken", get_broken, nullptr, "whether the peer went away, or took nothing for too long", nullptr},
       {"missing", get_missing, nullptr, "bytes announced and not sent", nullptr},
       {"excess", get_excess, nullptr, "bytes given beyond the announced ones, and not sent", nullptr},
       {"body_refusal", get_body_refusal, nullptr, "(status, reason) once the body cannot be read", nullptr},

@@ -40,7 +40,7 @@ struct BodyState {
 // An instance of one of the types.
 template <class State>
 struct Instance {
-  PyObject_HEAD;
+  PyObject object;
   State* state;
 };
 

@@ -114,12 +114,6 @@ std::string Answer::head() const {
   return out + "\r\n";
 }
 
-std::optional<std::uint64_t> Answer::room() const {
-  if (framing_ == Framing::kNone) return 0;
-  if (framing_ == Framing::kLength) return left_;
-  return std::nullopt;
-}
-
 Answer::Piece Answer::next(std::size_t bytes, bool last, bool close) {
   Piece out;
   if (!sent()) {

@@ -47,8 +47,6 @@ class Answer {
   std::uint64_t missing() const { return framing_ == Framing::kLength ? left_ : 0; }
   std::uint64_t excess() const { return excess_; }
   std::uint64_t body_bytes() const { return body_bytes_; }  // sent so far
-  // How much of the body can still be sent; none: as much as there is.
-  std::optional<std::uint64_t> room() const;
 
  private:
   enum class Framing : std::uint8_t { kOpen, kNone, kLength, kChunked, kUntilClose };

@@ -131,9 +131,15 @@ bool Request::body_will_end() const {
   return by_length_ && !expect_continue_ && body_.known_left() <= exchange_->limits.drain_bytes_max;
 }
 
-Status Request::send(ByteView data, bool last) {
+Status Request::may_send() const {
   if (connection_ == nullptr || broken_) return fail(Errc::kClosed, "the connection ended");
-  if (answer_.ended()) return fail(Errc::kClosed, "the answer has ended");
+  if (!answer_.started()) return fail(Errc::kInvalid, "the answer was not started");
+  if (answer_.ended()) return fail(Errc::kInvalid, "the answer has ended");
+  return {};
+}
+
+Status Request::send(ByteView data, bool last) {
+  HR_TRY(may_send());
   if (data.empty() && !last && answer_.sent()) return {};
   const bool close = exchange_->stopping() || !body_will_end();
   const Answer::Piece piece = answer_.next(data.size(), last, close);
@@ -146,8 +152,7 @@ Status Request::send(ByteView data, bool last) {
 }
 
 Status Request::send_file(int file, std::uint64_t offset, std::uint64_t count) {
-  if (connection_ == nullptr || broken_) return fail(Errc::kClosed, "the connection ended");
-  if (answer_.ended()) return fail(Errc::kClosed, "the answer has ended");
+  HR_TRY(may_send());
   const bool close = exchange_->stopping() || !body_will_end();
   const Answer::Piece piece = answer_.next(static_cast<std::size_t>(count), true, close);
   const int fd = connection_->fd.get();

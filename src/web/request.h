@@ -36,6 +36,7 @@ class Request {
   std::string_view variable(std::string_view name) const;  // "" without it
   const Answer& answer() const { return answer_; }
   net::Refusal body_refusal() const { return body_refusal_; }
+  bool broken() const { return broken_; }  // a write failed, or the request was expired
   bool open() const { return connection_ != nullptr; }
 
   // At least one byte of the body, at most out.size(); 0 at its end.
@@ -59,6 +60,7 @@ class Request {
   void cut() const;
 
  private:
+  Status may_send() const;
   Result<std::size_t> body_bytes(std::span<char> out);
   Result<std::size_t> body_in_place(std::span<char> out);
   Result<std::size_t> from_peer(std::span<char> out);

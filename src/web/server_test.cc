@@ -438,6 +438,23 @@ TEST(Server, an_expired_request_is_answered_with_504_and_not_waited_for) {
   request->finish();
 }
 
+TEST(Server, nothing_is_sent_before_the_start_or_after_the_end) {
+  World world;
+  world.worker([](Request& r) {
+    EXPECT_EQ(r.send("x", true).error().code, Errc::kInvalid);
+    EXPECT_TRUE(r.start("200 OK", {}));
+    EXPECT_TRUE(r.send("a", true));
+    EXPECT_EQ(r.send("b", true).error().code, Errc::kInvalid);
+    r.finish();
+    EXPECT_EQ(r.send("c", true).error().code, Errc::kClosed);
+    char one = 0;
+    EXPECT_EQ(r.read({&one, 1}).error().code, Errc::kClosed);
+  });
+  Client client = world.client();
+  client.send(get("/", "Connection: close\r\n"));
+  EXPECT_TRUE(client.rest().ends_with("\r\n\r\na"));
+}
+
 TEST(Server, what_is_no_listening_socket_is_refused) {
   World world;
   const auto made = Server::make(0, {}, world.clock);
