@@ -1,0 +1,97 @@
+// What a pool parent and its children say to each other: frames of JSON, a length before each. Values and
+// their text; pure. Arguments and results pass through as the text they are.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "task/documents.h"
+#include "task/retry.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace hr::worker {
+
+inline constexpr std::size_t kFrameBytesMax = 64U << 20;
+// A lease ends at the latest 12 h after its receive (SQS), and something must be left to store the outcome.
+inline constexpr Duration kTimeoutMax = 11h + 30min;
+inline constexpr std::size_t kTasksMax = 10'000;
+
+struct TaskSpec {
+  Bytes name;
+  Bytes queue = "default";
+  task::RetryPolicy retry;
+  Duration timeout = 300s;  // of one attempt
+  bool keep_result = true;
+  std::vector<Bytes> aliases;
+
+  bool operator==(const TaskSpec&) const = default;
+};
+
+struct TriggerSpec {
+  Bytes task;
+  Bytes event;  // "s3:ObjectCreated:*"
+  Bytes bucket, prefix, suffix;
+  Bytes queue;  // never empty: named by the user or made from the task's name
+
+  bool operator==(const TriggerSpec&) const = default;
+};
+
+// --- child to parent
+
+struct Ready {
+  Bytes version;  // of the headrace package
+  Bytes python;
+  std::vector<TaskSpec> tasks;
+  std::vector<TriggerSpec> triggers;
+};
+struct FailedStart {
+  Bytes message, file, traceback;
+  std::int64_t line = 0;
+};
+struct Done {
+  Bytes id;
+  Bytes result = "null";  // JSON text
+};
+struct Failed {
+  Bytes id;
+  task::TaskError error;
+  bool retry = true;
+  std::optional<Duration> delay;  // asked for by the task
+};
+struct LogLine {
+  Bytes id;  // of a job; may be empty
+  Bytes level, logger, message;
+};
+using ChildMessage = std::variant<Ready, FailedStart, Done, Failed, LogLine>;
+
+// kInvalid names the member that breaks a rule.
+Result<ChildMessage> parse_child_message(ByteView frame);
+
+// --- parent to child
+
+struct RunCall {
+  Bytes id, task;
+  ByteView args, kwargs;  // JSON text
+  ByteView event;         // JSON text; empty: none
+  std::uint32_t attempt = 1;
+  Duration timeout{};
+  bool keep_result = true;
+  Bytes queue, request_id;
+};
+Bytes write_run(const RunCall& call);
+Bytes write_stop();
+
+// --- framing
+
+Bytes framed(ByteView frame);  // the length, then the frame
+
+// Takes the first whole frame off the front of `buffer`; none: more bytes are needed. kLimit: too long.
+Result<std::optional<Bytes>> take_frame(Bytes& buffer);
+
+}  // namespace hr::worker
