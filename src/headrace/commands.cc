@@ -25,6 +25,7 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   const std::vector<Command> commands = {
       store_command(app),
+      web_command(app),
       python_command(app),
   };
   try {
