@@ -24,6 +24,7 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", std::string("headrace ") + kVersion);
   app.require_subcommand(1);
   const std::vector<Command> commands = {
+      up_command(app),
       store_command(app),
       web_command(app),
       python_command(app),

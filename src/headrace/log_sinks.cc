@@ -56,8 +56,15 @@ LineStyle stderr_style() {
   return colour ? LineStyle::kColour : LineStyle::kPlain;
 }
 
+// `headrace up` says so to its roles: it shows and keeps what they print.
+bool told_to_print() {
+  const char* told = std::getenv("HEADRACE_LOG");
+  return told != nullptr && std::string_view(told) == "stderr";
+}
+
 // The socket to log to; "" for standard error.
 std::string syslog_path(const SinkOptions& options) {
+  if (options.to == LogTo::kAuto && told_to_print()) return "";
   if (options.to == LogTo::kTerminal) return "";
   if (options.to == LogTo::kAuto && ::isatty(STDERR_FILENO) == 1) return "";
   if (is_socket(options.syslog_path)) return options.syslog_path;

@@ -55,8 +55,8 @@ class SyslogSink final : public LogSink {
 };
 
 enum class LogTo : std::uint8_t {
-  kAuto,      // a terminal if standard error is one; else Headrace's own syslog socket if the host has it;
-              // else standard error
+  kAuto,  // a terminal if standard error is one, or HEADRACE_LOG=stderr; else Headrace's own syslog socket if
+          // the host has it; else standard error
   kTerminal,  // standard error
   kSyslog,    // Headrace's own socket, or /dev/log; standard error when there is neither
 };
