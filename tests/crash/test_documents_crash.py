@@ -1,6 +1,6 @@
-"""kill -9 of the whole stack under load, in rounds: any one process of it, parents with their children, all at
-once. After the last start every acknowledged document has exactly one result or one dead letter, and no
-document was ever worked on twice at the same time, which the handler itself has watched.
+"""kill -9 of the whole stack under load, in rounds: any one process, parents with their children, all at once.
+After the last start every acknowledged document has exactly one result or one dead letter, and no document was
+ever worked on twice at the same time, which the handler itself has watched.
 
 HEADRACE_CRASH_ROUNDS: how many kills. HEADRACE_CRASH_SEED: another order of them.
 """
