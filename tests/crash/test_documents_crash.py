@@ -1,6 +1,6 @@
-"""kill -9 of the whole stack under load, in rounds: any one process, parents with their children, all at once.
-After the last start every acknowledged document has exactly one result or one dead letter, and no document was
-ever worked on twice at the same time, which the handler itself has watched.
+"""kill -9 of the whole stack under load, in rounds: any one process, parents and children, all at once.
+After the last start every acknowledged document has exactly one result or one dead letter, and no document
+was ever worked on twice at the same time, which the handler itself has watched.
 
 HEADRACE_CRASH_ROUNDS: how many kills. HEADRACE_CRASH_SEED: another order of them.
 """
@@ -124,6 +124,7 @@ def test_after_kills_every_document_has_one_end_and_no_run_overlapped_another(st
             assert stack.up is not None
             if not is_alive(stack):
                 stack.up.wait(timeout=30)
+                wait_for("what the supervisor left ends", BACK_SECONDS, lambda: not stack.processes())
                 stack.start()
             wait_for("uploads work again", BACK_SECONDS, lambda: serves_again(stack, load))
             assert is_alive(stack), f"round {turn}: headrace up ended by itself: {stack.end_of_log()}"
