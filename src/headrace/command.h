@@ -21,6 +21,7 @@ struct Command {
 // Each adds its subcommand to `app`.
 Command up_command(CLI::App& app);
 Command store_command(CLI::App& app);
+Command api_command(CLI::App& app);
 Command web_command(CLI::App& app);
 Command python_command(CLI::App& app);
 

@@ -26,6 +26,7 @@ int run_command_line(int argc, char** argv) {
   const std::vector<Command> commands = {
       up_command(app),
       store_command(app),
+      api_command(app),
       web_command(app),
       python_command(app),
   };

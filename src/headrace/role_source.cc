@@ -1,0 +1,111 @@
+#include "headrace/role_source.h"
+
+#include "host/topology.h"
+#include "task/names.h"
+
+#include <charconv>
+#include <filesystem>
+#include <utility>
+
+namespace hr {
+namespace {
+
+constexpr Duration kPeerPatience = 2s;
+
+std::int64_t number_of(const codec::Pairs& attributes, std::string_view name) {
+  std::int64_t out = 0;
+  for (const auto& [key, value] : attributes)
+    if (key == name) std::from_chars(value.data(), value.data() + value.size(), out);
+  return out;
+}
+
+std::unexpected<Error> unavailable(const remote::Fault& fault) {
+  return fail(Errc::kUnavailable, "the store does not answer as it should: " + fault.text());
+}
+
+}  // namespace
+
+std::string queue_name(const std::string& url) { return url.substr(url.rfind('/') + 1); }
+
+Result<std::unique_ptr<RoleSource>> RoleSource::make(net::Runtime& runtime, const os::Clock& clock,
+                                                     const ClientSettings& settings) {
+  HR_ASSIGN(auto endpoint, remote::parse_endpoint(settings.endpoint));
+  return std::unique_ptr<RoleSource>(new RoleSource(runtime, clock, settings, std::move(endpoint)));
+}
+
+RoleSource::RoleSource(net::Runtime& runtime, const os::Clock& clock, const ClientSettings& settings,
+                       remote::Endpoint endpoint)
+    : runtime_(runtime),
+      clock_(clock),
+      config_(settings.config),
+      state_(settings.state),
+      services_(runtime, clock, std::move(endpoint), settings.credentials, settings.region) {}
+
+net::Task<Result<std::vector<api::QueueCounts>>> RoleSource::queues() {
+  const auto urls = co_await sqs_.list_queues("");
+  if (!urls) co_return unavailable(urls.error());
+  std::vector<api::QueueCounts> out;
+  for (const Bytes& url : *urls) {
+    const auto attributes =
+        co_await sqs_.attributes(url, {"ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible",
+                                       "ApproximateNumberOfMessagesDelayed"});
+    if (!attributes && attributes.error().kind == remote::FaultKind::kMissing) continue;  // deleted meanwhile
+    if (!attributes) co_return unavailable(attributes.error());
+    out.push_back({.name = queue_name(url),
+                   .visible = number_of(*attributes, "ApproximateNumberOfMessages"),
+                   .in_flight = number_of(*attributes, "ApproximateNumberOfMessagesNotVisible"),
+                   .delayed = number_of(*attributes, "ApproximateNumberOfMessagesDelayed")});
+  }
+  co_return out;
+}
+
+net::Task<Result<std::optional<Bytes>>> RoleSource::object(Bytes key) {
+  auto found = co_await s3_.get(task::system_bucket(config_.app.name), key);
+  if (found) co_return std::optional(std::move(*found));
+  if (found.error().kind == remote::FaultKind::kMissing) co_return std::optional<Bytes>();
+  co_return unavailable(found.error());
+}
+
+net::Task<Result<api::JobObjects>> RoleSource::job(Bytes id) {
+  auto result = co_await object(task::result_key(id));
+  if (!result) co_return std::unexpected(result.error());
+  auto mark = co_await object(task::mark_key(id));
+  if (!mark) co_return std::unexpected(mark.error());
+  co_return api::JobObjects{.result = std::move(*result), .mark = std::move(*mark)};
+}
+
+net::Task<api::Peer> RoleSource::ask(std::string name, std::string socket, std::string path) {
+  api::Peer out{.name = std::move(name), .answers = false, .says = {}};
+  std::error_code ignored;
+  if (!std::filesystem::exists(socket, ignored)) co_return out;
+  const auto endpoint = remote::parse_endpoint("unix:" + socket);
+  if (!endpoint) co_return out;
+  remote::HttpClient client(runtime_, clock_, *endpoint);
+  auto answer = co_await client.call({.method = "GET",
+                                      .target = std::move(path),
+                                      .headers = {{"host", "localhost"}, {"connection", "close"}},
+                                      .body = {},
+                                      .timeout = kPeerPatience});
+  out.answers = answer.has_value();
+  if (answer && answer->status == 200 && answer->body.starts_with('{')) out.says = std::move(answer->body);
+  co_return out;
+}
+
+net::Task<std::vector<api::Peer>> RoleSource::web() {
+  std::vector<api::Peer> out;
+  if (config_.web.app.empty() && config_.web.command.empty()) co_return out;
+  const host::Paths paths(state_);
+  for (std::uint32_t i = 1; i <= config_.web.processes; ++i)
+    out.push_back(co_await ask("web-" + std::to_string(i), paths.web_socket(i), "/_headrace/ping"));
+  co_return out;
+}
+
+net::Task<std::vector<api::Peer>> RoleSource::workers() {
+  std::vector<api::Peer> out;
+  const host::Paths paths(state_);
+  for (const PoolConfig& pool : config_.pools)
+    out.push_back(co_await ask("worker-" + pool.name, paths.worker_socket(pool.name), "/status"));
+  co_return out;
+}
+
+}  // namespace hr

@@ -1,0 +1,48 @@
+// What the API and operators' commands know of a running application: queues and jobs from the services, the
+// other roles from their sockets in the state folder. Used on the reactor only.
+#pragma once
+
+#include "api/front.h"
+#include "headrace/client_settings.h"
+#include "net/runtime.h"
+#include "os/clock.h"
+#include "remote/s3.h"
+#include "remote/services.h"
+#include "remote/sqs.h"
+
+#include <string>
+
+namespace hr {
+
+// The name at the end of a queue's URL.
+std::string queue_name(const std::string& url);
+
+class RoleSource final : public api::Source {
+ public:
+  // kInvalid, kUnsupported: the endpoint.
+  static Result<std::unique_ptr<RoleSource>> make(net::Runtime& runtime, const os::Clock& clock,
+                                                  const ClientSettings& settings);
+
+  net::Task<Result<std::vector<api::QueueCounts>>> queues() override;
+  net::Task<Result<api::JobObjects>> job(Bytes id) override;
+  net::Task<std::vector<api::Peer>> web() override;
+  net::Task<std::vector<api::Peer>> workers() override;
+
+  remote::Sqs& sqs() { return sqs_; }
+
+ private:
+  RoleSource(net::Runtime& runtime, const os::Clock& clock, const ClientSettings& settings,
+             remote::Endpoint endpoint);
+  net::Task<api::Peer> ask(std::string name, std::string socket, std::string path);
+  net::Task<Result<std::optional<Bytes>>> object(Bytes key);
+
+  net::Runtime& runtime_;
+  const os::Clock& clock_;
+  const Config config_;
+  const std::string state_;
+  remote::Services services_;
+  remote::Sqs sqs_{services_};
+  remote::S3 s3_{services_};
+};
+
+}  // namespace hr
