@@ -41,6 +41,14 @@ class Channel:
         os.set_inheritable(fd, False)
         self._socket = socket.socket(fileno=fd)
         self._lock = threading.Lock()
+        self.closed = False
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        """A process that a handler forks has no part in the conversation."""
+        self.closed = True
+        self._lock = threading.Lock()
+        self._socket.close()
 
     def send(self, frame: Frame) -> None:
         data = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
@@ -79,6 +87,9 @@ class FrameHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
+            if self._channel.closed:
+                sys.stderr.write(self.format(record) + "\n")
+                return
             running = job.get()
             self._channel.send(
                 {

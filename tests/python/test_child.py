@@ -67,6 +67,17 @@ def hang(pid_file: str):
     while True:
         pass
 
+@headrace.task
+def forks(n: int) -> int:
+    import multiprocessing
+    processes = [multiprocessing.get_context("fork").Process(target=say) for _ in range(n)]
+    for process in processes: process.start()
+    for process in processes: process.join()
+    return sum(process.exitcode for process in processes)
+
+def say():
+    for _ in range(200): logging.getLogger("forked").info("x" * 1000)
+
 @headrace.on("s3:ObjectCreated:*", bucket="inbox", prefix="in/", suffix=".pdf")
 def arrived(event: headrace.Event) -> dict:
     return dataclasses.asdict(event) | {"time": event.time.timestamp()}
@@ -167,6 +178,12 @@ def test_a_result_that_json_cannot_carry_is_not_retried(child: Child) -> None:
     odd = child.run("app_tasks.odd")
     assert odd["retry"] is False and "has the key 1; keys must be text" in odd["message"]
     assert child.run("app_tasks.half")["retry"] is False
+
+
+def test_processes_that_a_handler_forks_do_not_speak_to_the_parent(child: Child) -> None:
+    assert child.run("app_tasks.forks", 3)["result"] == 0
+    assert child.logs == []
+    assert child.run("app_tasks.add", 1, 1)["result"] == 2
 
 
 def test_an_event_becomes_the_handlers_argument(child: Child) -> None:
