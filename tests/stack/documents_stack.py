@@ -85,8 +85,8 @@ KINDS = [
     ("store", r"headrace\S* store\b"),
     ("api", r"headrace\S* api\b"),
     ("worker", r"headrace\S* worker\b"),
-    ("child", r"-m headrace\._child\b"),
-    ("web", r"-m headrace\._web\b|headrace\S* web\b"),
+    ("child", r"headrace\._child\b"),
+    ("web", r"headrace\._web\b|headrace\S* web\b"),
     ("nginx", r"nginx: master|nginx\b.*-c\b"),
     ("nginx worker", r"nginx: worker"),
 ]
@@ -107,7 +107,7 @@ class Stack:
         for old, new in [
             (r'python = ".*"', f'python = "{python}"'),
             (r'modules = \["tasks"\]', f'modules = ["{modules}"]'),
-            (r'(\[worker\.default\][^\[]*processes = )".*"', rf'\g<1>"{processes}"'),
+            (r'processes = ".*"', f'processes = "{processes}"'),
             (r'listen = ".*"', f'listen = "127.0.0.1:{self.store_port}"'),
             (r'http = ".*"', f'http = "127.0.0.1:{self.http}"'),
             (r'https = ".*"', f'https = "127.0.0.1:{self.https}"'),
