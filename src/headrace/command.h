@@ -23,6 +23,7 @@ Command up_command(CLI::App& app);
 Command store_command(CLI::App& app);
 Command api_command(CLI::App& app);
 Command web_command(CLI::App& app);
+Command worker_command(CLI::App& app);
 Command python_command(CLI::App& app);
 
 // What commands share.

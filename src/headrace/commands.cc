@@ -28,6 +28,7 @@ int run_command_line(int argc, char** argv) {
       store_command(app),
       api_command(app),
       web_command(app),
+      worker_command(app),
       python_command(app),
   };
   try {

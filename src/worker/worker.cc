@@ -1,0 +1,285 @@
+#include "worker/worker.h"
+
+#include "codec/json.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/write.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <deque>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace hr::worker {
+namespace {
+
+namespace asio = boost::asio;
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+
+constexpr Nanos kTickAtLeast = std::chrono::seconds(1);
+constexpr Nanos kTickAtMost = std::chrono::milliseconds(20);
+constexpr std::size_t kReadBytes = 64 * 1024;
+
+}  // namespace
+
+struct Worker::Running {
+  Running(asio::io_context& context, ChildId number) : id(number), socket(context) {}
+  ChildId id;
+  std::unique_ptr<ChildProcess> process;
+  asio::local::stream_protocol::socket socket;  // a duplicate of the process's channel
+  Bytes in;
+  std::deque<Bytes> out;
+  bool writing = false;
+  bool silent = false;  // nothing more is read
+};
+
+Worker::Worker(WorkerSetup setup, WorkerHooks hooks, const os::Clock& clock, os::Entropy& entropy,
+               LogSink& log)
+    : setup_(std::move(setup)),
+      hooks_(std::move(hooks)),
+      clock_(clock),
+      log_(log),
+      runtime_(0, hr::Log(log)),
+      services_(runtime_, clock, setup_.endpoint, setup_.credentials, setup_.region),
+      sqs_(services_),
+      s3_(services_),
+      pool_(setup_.pool, entropy),
+      server_(runtime_, *this, clock, entropy, hr::Log(log)),
+      timer_(runtime_.context()) {}
+
+Worker::~Worker() = default;
+
+Status Worker::start() {
+  HR_TRY(become_subreaper());
+  return server_.listen(net::UnixAddress{setup_.control, 0660});
+}
+
+Exit Worker::run() {
+  runtime_.spawn(gate_, "worker.reap", reap());
+  runtime_.spawn(gate_, "worker.signals", wait_for_signals());
+  runtime_.spawn(gate_, "worker.time", keep_time());
+  pool_.start(now());
+  carry_out();
+  runtime_.run();
+  children_.clear();  // and their groups
+  return exit_.value_or(Exit{Exit::How::kFailed, "it was stopped"});
+}
+
+void Worker::carry_out() {
+  if (carrying_) return;  // whoever carries out takes these too
+  carrying_ = true;
+  for (auto actions = pool_.take(); !actions.empty(); actions = pool_.take()) {
+    for (Action& action : actions) {
+      std::visit([this](auto& what) { act(std::move(what)); }, action);
+    }
+  }
+  carrying_ = false;
+  arm();
+}
+
+void Worker::arm() {
+  const Nanos here = clock_.boottime();
+  const Nanos next = std::clamp(pool_.next_deadline(), here + kTickAtMost, here + kTickAtLeast);
+  if (next >= armed_) return;
+  armed_ = next;
+  timer_.expires_after(next - here);  // ends the wait under way
+}
+
+net::Task<void> Worker::keep_time() {
+  for (;;) {
+    co_await timer_.async_wait(kAwait);
+    if (clock_.boottime() + kTickAtMost / 2 >= armed_) {
+      armed_ = Nanos::max();
+      pool_.tick(now());
+      hooks_.alive();
+    }
+    carry_out();
+    if (armed_ == Nanos::max()) arm();
+  }
+}
+
+net::Task<void> Worker::wait_for_signals() {
+  asio::signal_set signals(runtime_.context(), SIGTERM, SIGINT);
+  for (;;) {
+    const auto [error, signal] = co_await signals.async_wait(kAwait);
+    if (error) co_return;
+    if (!pool_.draining()) hooks_.stopping();
+    pool_.drain(setup_.drain, now());
+    carry_out();
+  }
+}
+
+void Worker::act(const Say& action) {
+  if (!log_.wants(action.severity)) return;
+  std::vector<Field> fields;
+  for (const auto& [name, value] : action.fields) fields.emplace_back(name, std::string_view(value));
+  log_.write(action.severity, action.event, fields);
+}
+
+void Worker::act(Exit action) {
+  exit_ = std::move(action);
+  runtime_.stop();
+}
+
+// ---- processes
+
+void Worker::act(const Spawn& action) {
+  const ChildId id = action.child;
+  auto child = std::make_shared<Running>(runtime_.context(), id);
+  auto process = ChildProcess::start(setup_.child, id);
+  const int channel = process ? ::fcntl((*process)->channel(), F_DUPFD_CLOEXEC, 3) : -1;
+  if (channel < 0) {
+    const Bytes why = process ? "no descriptor is left" : process.error().message;
+    act(Say{Severity::kError, "child_not_started", {{"reason", why}, {"pool", setup_.pool.name}}});
+    runtime_.post([this, id] {
+      pool_.child_ended(id, {.signal = SIGKILL}, now());
+      carry_out();
+    });
+    return;
+  }
+  child->process = std::move(*process);
+  child->socket.assign(asio::local::stream_protocol(), channel);
+  children_[id] = child;
+  runtime_.spawn(gate_, "worker.listen", listen(child));
+}
+
+void Worker::act(const Kill& action) {
+  const auto child = children_.find(action.child);
+  if (child != children_.end()) child->second->process->kill_group();
+}
+
+void Worker::act(const SetLease& action) {
+  const auto child = children_.find(action.child);
+  if (child != children_.end()) child->second->process->set_lease(action.end);
+}
+
+void Worker::act(WriteFrame action) {
+  const auto found = children_.find(action.child);
+  if (found == children_.end()) return;
+  const auto& child = found->second;
+  child->out.push_back(framed(action.frame));
+  if (child->writing) return;
+  child->writing = true;
+  runtime_.spawn(gate_, "worker.write", write_out(child));
+}
+
+net::Task<void> Worker::write_out(std::shared_ptr<Running> child) {
+  while (!child->out.empty()) {
+    const Bytes frame = std::move(child->out.front());
+    child->out.pop_front();
+    const auto [error, bytes] = co_await asio::async_write(child->socket, asio::buffer(frame), kAwait);
+    if (error) break;  // it is dying, or closed its channel: the reader notices
+  }
+  child->writing = false;
+}
+
+net::Task<void> Worker::listen(std::shared_ptr<Running> child) {
+  for (;;) {
+    const auto [error] = co_await child->socket.async_wait(asio::socket_base::wait_read, kAwait);
+    if (error) co_return;
+    const bool more = read_frames(*child);
+    carry_out();
+    if (more) continue;
+    // A child that closed its channel can bring no result any more.
+    if (children_.contains(child->id)) child->process->kill_group();
+    co_return;
+  }
+}
+
+bool Worker::read_frames(Running& child) {
+  if (child.silent) return false;
+  char piece[kReadBytes];
+  for (;;) {
+    const auto n = ::recv(child.socket.native_handle(), piece, sizeof piece, MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
+    if (n <= 0) return !(child.silent = true);
+    child.in.append(piece, static_cast<std::size_t>(n));
+    for (;;) {
+      auto frame = take_frame(child.in);
+      if (!frame) return !(child.silent = true);
+      if (!*frame) break;
+      pool_.child_said(child.id, **frame, now());
+    }
+  }
+}
+
+net::Task<void> Worker::reap() {
+  asio::signal_set signals(runtime_.context(), SIGCHLD);
+  for (;;) {
+    const auto [error, signal] = co_await signals.async_wait(kAwait);
+    if (error) co_return;
+    reap_all();
+  }
+}
+
+// Looks before it reaps: until then the pid, and with it the group's id, cannot belong to anybody else.
+void Worker::reap_all() {
+  for (;;) {
+    siginfo_t seen{};
+    if (::waitid(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT) != 0 || seen.si_pid == 0) break;
+    const auto same = [&](const auto& entry) { return entry.second->process->pid() == seen.si_pid; };
+    const auto found = std::ranges::find_if(children_, same);
+    if (found != children_.end()) {
+      const auto child = found->second;
+      read_frames(*child);  // its last words
+      child->process->reaped();
+      boost::system::error_code ignored;
+      child->socket.close(ignored);
+      children_.erase(found);
+      const bool exited = seen.si_code == CLD_EXITED;
+      pool_.child_ended(
+          child->id, {.status = exited ? seen.si_status : 0, .signal = exited ? 0 : seen.si_status}, now());
+    }
+    ::waitpid(seen.si_pid, nullptr, 0);
+  }
+  carry_out();
+}
+
+// ---- control
+
+net::Task<net::Response> Worker::handle(net::RequestHead& head, net::RequestBody&) {
+  net::Response response;
+  response.headers.add("Content-Type", "application/json");
+  response.headers.add("Cache-Control", "no-store");
+  if (head.method != "GET" || head.target != "/status") {
+    response.status = 404;
+    response.body = "{\"error\":\"known here: GET /status\"}\n";
+    co_return response;
+  }
+  const PoolStatus status = pool_.status();
+  Bytes text;
+  codec::JsonWriter out(text);
+  out.begin_object().field("pool", setup_.pool.name).field("pid", std::int64_t{::getpid()});
+  out.field("draining", status.draining).key("queues").begin_array();
+  for (const Bytes& queue : status.queues) out.string(queue);
+  out.end_array().key("children").begin_array();
+  for (const ChildStatus& child : status.children) {
+    const auto running = children_.find(child.id);
+    out.begin_object().field("child", std::int64_t{child.id});
+    out.field("pid", std::int64_t{running != children_.end() ? running->second->process->pid() : 0});
+    out.field("state", to_string(child.state)).field("job", child.job).field("task", child.task);
+    out.field("since", to_ms(child.since)).end_object();
+  }
+  const PoolCounts& counts = status.counts;
+  out.end_array().key("counts").begin_object();
+  for (const auto& [name, count] :
+       {std::pair("received", counts.received), std::pair("done", counts.done),
+        std::pair("failed", counts.failed), std::pair("dead", counts.dead),
+        std::pair("crashed", counts.crashed), std::pair("released", counts.released),
+        std::pair("lost", counts.lost), std::pair("parked", counts.parked)}) {
+    out.field(name, static_cast<std::int64_t>(count));
+  }
+  out.end_object().field("held", static_cast<std::int64_t>(status.held)).end_object();
+  response.body = text + "\n";
+  co_return response;
+}
+
+}  // namespace hr::worker

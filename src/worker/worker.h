@@ -1,0 +1,116 @@
+// One running pool: carries out what the pool decides, with real requests, processes and clocks, and answers
+// GET /status on its control socket. Owned by its command; everything happens on the reactor's thread, which
+// must be the program's main one.
+#pragma once
+
+#include "base/log.h"
+#include "net/runtime.h"
+#include "net/server.h"
+#include "os/clock.h"
+#include "os/entropy.h"
+#include "remote/s3.h"
+#include "remote/services.h"
+#include "remote/sqs.h"
+#include "worker/pool.h"
+#include "worker/preparation.h"
+#include "worker/process.h"
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hr::worker {
+
+struct WorkerSetup {
+  PoolOptions pool;
+  Bytes app;
+  std::vector<Bytes> queues;
+  ChildSetup child;
+  remote::Endpoint endpoint;
+  codec::Credentials credentials;
+  std::string region;
+  std::string control;  // a unix socket's path
+  Duration drain = 30s;
+};
+
+// What whoever started this program wants to hear of.
+struct WorkerHooks {
+  std::function<void()> ready;
+  std::function<void()> stopping;
+  std::function<void()> alive;  // at least once a second while the reactor runs
+};
+
+class Worker final : public net::Handler {
+ public:
+  Worker(WorkerSetup setup, WorkerHooks hooks, const os::Clock& clock, os::Entropy& entropy, LogSink& log);
+  ~Worker() override;
+
+  Status start();
+  Exit run();  // until it ended; the reason
+
+  net::Task<net::Response> handle(net::RequestHead& head, net::RequestBody& body) override;
+
+ private:
+  struct Running;
+
+  Instant now() const { return {clock_.wall(), clock_.boottime()}; }
+  void carry_out();  // whatever the pool has to say
+  void arm();
+
+  void act(Receive action);
+  void act(CancelReceive action);
+  void act(ChangeVisibility action);
+  void act(DeleteMessage action);
+  void act(PutObject action);
+  void act(GetObject action);
+  void act(SendDead action);
+  void act(Prepare action);
+  void act(const Spawn& action);
+  void act(const Kill& action);
+  void act(const SetLease& action);
+  void act(WriteFrame action);
+  void act(const Say& action);
+  void act(Exit action);
+
+  net::Task<void> receive(Receive action, std::shared_ptr<remote::Cancel> cancel);
+  net::Task<void> change_visibility(ChangeVisibility action);
+  net::Task<void> erase(DeleteMessage action);
+  net::Task<void> put(PutObject action);
+  net::Task<void> get(GetObject action);
+  net::Task<void> send_dead(SendDead action);
+  net::Task<void> prepare(Ready ready);
+
+  net::Task<void> keep_time();
+  net::Task<void> wait_for_signals();
+  net::Task<void> reap();
+  void reap_all();
+  net::Task<void> listen(std::shared_ptr<Running> child);
+  net::Task<void> write_out(std::shared_ptr<Running> child);
+  bool read_frames(Running& child);  // false: it says no more
+
+  WorkerSetup setup_;
+  WorkerHooks hooks_;
+  const os::Clock& clock_;
+  LogSink& log_;
+  net::Runtime runtime_;
+  remote::Services services_;
+  remote::Sqs sqs_;
+  remote::S3 s3_;
+  Pool pool_;
+  net::Server server_;
+  net::Gate gate_;
+  boost::asio::steady_timer timer_;
+  Nanos armed_ = Nanos::max();
+  std::map<OpId, std::shared_ptr<remote::Cancel>> receives_;
+  std::map<ChildId, std::shared_ptr<Running>> children_;  // shared with the coroutines that read and write
+  std::vector<QueueUrls> urls_;                           // by the pool's index
+  std::optional<Exit> exit_;
+  bool carrying_ = false;
+};
+
+}  // namespace hr::worker

@@ -1,0 +1,177 @@
+// The requests of a worker: actions into calls of the two services, answers into reports.
+#include "task/names.h"
+#include "worker/worker.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hr::worker {
+namespace {
+
+constexpr Duration kPrepareBackoff = 200ms;
+constexpr Duration kPrepareBackoffMax = 5s;
+constexpr Nanos kSayEvery = std::chrono::seconds(10);
+
+Failure failure_of(const remote::Fault& fault) {
+  Failure out{.kind = Failure::Kind::kTransient, .text = fault.text()};
+  if (fault.kind == remote::FaultKind::kMissing) out.kind = Failure::Kind::kMissing;
+  if (fault.kind == remote::FaultKind::kRefused || fault.kind == remote::FaultKind::kConflict) {
+    out.kind = Failure::Kind::kRefused;
+  }
+  return out;
+}
+
+// Of one entry with a receipt: what the sender is blamed for is a receipt that no longer counts.
+Outcome<void> outcome_of(const std::expected<void, remote::Fault>& entry) {
+  if (entry) return {};
+  Failure failure = failure_of(entry.error());
+  if (failure.kind == Failure::Kind::kRefused) failure.kind = Failure::Kind::kLost;
+  return std::unexpected(std::move(failure));
+}
+
+template <class T>
+Outcome<Bytes> outcome_of(remote::Answer<T> answer) {
+  if (!answer) return std::unexpected(failure_of(answer.error()));
+  if constexpr (std::is_same_v<T, Bytes>) return std::move(*answer);
+  return Bytes();
+}
+
+}  // namespace
+
+void Worker::act(Receive action) {
+  const auto cancel = std::make_shared<remote::Cancel>();
+  receives_[action.op] = cancel;
+  runtime_.spawn(gate_, "worker.receive", receive(action, cancel));
+}
+
+void Worker::act(CancelReceive action) {
+  if (const auto found = receives_.find(action.op); found != receives_.end()) (*found->second)();
+}
+
+void Worker::act(ChangeVisibility action) {
+  runtime_.spawn(gate_, "worker.visibility", change_visibility(std::move(action)));
+}
+void Worker::act(DeleteMessage action) { runtime_.spawn(gate_, "worker.delete", erase(std::move(action))); }
+void Worker::act(PutObject action) { runtime_.spawn(gate_, "worker.put", put(std::move(action))); }
+void Worker::act(GetObject action) { runtime_.spawn(gate_, "worker.get", get(std::move(action))); }
+void Worker::act(SendDead action) { runtime_.spawn(gate_, "worker.send", send_dead(std::move(action))); }
+void Worker::act(Prepare action) {
+  runtime_.spawn(gate_, "worker.prepare", prepare(std::move(action.ready)));
+}
+
+net::Task<void> Worker::receive(Receive action, std::shared_ptr<remote::Cancel> cancel) {
+  const auto visibility = std::chrono::duration_cast<std::chrono::seconds>(setup_.pool.lease);
+  auto answer = co_await sqs_.receive({.queue_url = urls_[action.queue].url,
+                                       .max = action.max,
+                                       .visibility_s = static_cast<int>(visibility.count()),
+                                       .wait_s = 20},
+                                      {.timeout = setup_.pool.request_timeout}, cancel.get());
+  receives_.erase(action.op);
+  Outcome<std::vector<Message>> messages;
+  if (answer) {
+    for (auto& message : *answer) {
+      messages->push_back(
+          {std::move(message.id), std::move(message.receipt), std::move(message.body), message.receives});
+    }
+  } else {
+    messages = std::unexpected(failure_of(answer.error()));
+  }
+  pool_.received(action.op, std::move(messages), now());
+  carry_out();
+}
+
+net::Task<void> Worker::change_visibility(ChangeVisibility action) {
+  std::vector<remote::VisibilityEntry> entries;
+  for (const Visibility& entry : action.entries) entries.push_back({entry.receipt, entry.seconds});
+  const auto answer = co_await sqs_.change_visibility(urls_[action.queue].url, std::move(entries),
+                                                      {.timeout = action.timeout});
+  Outcome<std::vector<Outcome<void>>> outcomes;
+  if (answer) {
+    for (const auto& entry : *answer) outcomes->push_back(outcome_of(entry));
+  } else {
+    outcomes = std::unexpected(failure_of(answer.error()));
+  }
+  pool_.visibility_changed(action.op, std::move(outcomes), now());
+  carry_out();
+}
+
+net::Task<void> Worker::erase(DeleteMessage action) {
+  const auto answer =
+      co_await sqs_.erase(urls_[action.queue].url, {action.receipt}, {.timeout = action.timeout});
+  Outcome<Bytes> outcome = Bytes();
+  if (!answer) {
+    outcome = std::unexpected(failure_of(answer.error()));
+  } else if (const auto entry = outcome_of(answer->front()); !entry) {
+    outcome = std::unexpected(entry.error());
+  }
+  pool_.finished(action.op, std::move(outcome), now());
+  carry_out();
+}
+
+net::Task<void> Worker::put(PutObject action) {
+  auto answer = co_await s3_.put({.bucket = task::system_bucket(setup_.app),
+                                  .key = std::move(action.key),
+                                  .body = std::move(action.body),
+                                  .content_type = "application/json"},
+                                 {.timeout = action.timeout, .request_id = std::move(action.request_id)});
+  pool_.finished(action.op, outcome_of(std::move(answer)), now());
+  carry_out();
+}
+
+net::Task<void> Worker::get(GetObject action) {
+  auto answer =
+      co_await s3_.get(task::system_bucket(setup_.app), std::move(action.key), {.timeout = action.timeout});
+  pool_.finished(action.op, outcome_of(std::move(answer)), now());
+  carry_out();
+}
+
+net::Task<void> Worker::send_dead(SendDead action) {
+  auto answer = co_await sqs_.send({.queue_url = urls_[action.queue].dead_url,
+                                    .body = std::move(action.body),
+                                    .attributes = std::move(action.attributes),
+                                    .dedup_id = std::move(action.dedup_id)},
+                                   {.timeout = action.timeout, .request_id = std::move(action.request_id)});
+  pool_.finished(action.op, outcome_of(std::move(answer)), now());
+  carry_out();
+}
+
+// Waits for services that are not there yet, and says so now and then; what they refuse ends the worker.
+net::Task<void> Worker::prepare(Ready ready) {
+  const Setup setup = plan_setup(setup_.app, setup_.queues, ready);
+  boost::asio::steady_timer pause(runtime_.context());
+  Duration backoff = kPrepareBackoff;
+  Nanos said{};
+  for (;;) {
+    auto urls = co_await prepare_services(sqs_, s3_, setup);
+    if (urls) {
+      for (const Bytes& queue : setup.polled) urls_.push_back(urls->at(queue));
+      break;
+    }
+    if (!urls.error().transient()) {
+      act(Exit{Exit::How::kConfiguration, urls.error().text()});
+      co_return;
+    }
+    if (said == Nanos{} || clock_.boottime() - said >= kSayEvery) {
+      said = clock_.boottime();
+      act(Say{Severity::kWarning,
+              "services_unreachable",
+              {{"endpoint",
+                setup_.endpoint.unix_path.empty() ? setup_.endpoint.host_header : setup_.endpoint.unix_path},
+               {"reason", urls.error().text()}}});
+    }
+    pause.expires_after(backoff);
+    co_await pause.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+    backoff = std::min(backoff * 2, kPrepareBackoffMax);
+  }
+  if (pool_.draining()) co_return;
+  pool_.prepared(setup.polled, now());
+  carry_out();
+  act(Say{Severity::kNotice,
+          "worker_ready",
+          {{"pool", setup_.pool.name}, {"queues", fmt::format("{}", fmt::join(setup.polled, ","))}}});
+  hooks_.ready();
+}
+
+}  // namespace hr::worker
