@@ -82,7 +82,10 @@ def receive(key: str, data: bytes) -> None:
     """When this returns, the document and the event that announces it are both on the disk. NotFound before
     the first worker has started: it makes the bucket and asks for its events, and nobody else may, for a
     document that comes before would be announced to nobody."""
-    headrace.Bucket(INBOX).put(key, data)
+    try:
+        headrace.Bucket(INBOX).put(key, data, if_none_match=True)
+    except headrace.Conflict:
+        pass  # the answer was lost and the put was sent again; without the condition it would be a second event
 
 
 def record_job(key: str, job: str) -> None:

@@ -39,6 +39,10 @@ class GiveUp(Exception):
     pass
 
 
+class Conflict(Exception):
+    pass
+
+
 class Headrace:
     """The package's surface that the example uses, over dictionaries."""
 
@@ -54,6 +58,7 @@ class Headrace:
         made.on = lambda *_, **__: lambda fn: fn
         made.Event = types.SimpleNamespace
         made.NotFound, made.Unavailable, made.Timeout, made.GiveUp = NotFound, Unavailable, Timeout, GiveUp
+        made.Conflict = Conflict
         return made
 
     def bucket(self, name: str) -> Any:
@@ -64,7 +69,9 @@ class Headrace:
                 raise NotFound(name)
             return self.buckets[name]
 
-        def put(key: str, data: bytes, content_type: str | None = None) -> None:
+        def put(key: str, data: bytes, content_type: str | None = None, if_none_match: bool = False) -> None:
+            if if_none_match and key in objects():
+                raise Conflict(key)
             objects()[key] = data
 
         def get(key: str) -> bytes:
@@ -157,6 +164,13 @@ FORM_TYPE = "multipart/form-data; boundary=edge"
 
 
 # ---- the way of a document
+
+
+def test_a_put_that_was_sent_twice_counts_once(headrace: Headrace) -> None:
+    shelf = importlib.import_module("shelf")
+    shelf.receive("20260101-000000-0123456789ab-a.txt", b"first")
+    shelf.receive("20260101-000000-0123456789ab-a.txt", b"first")
+    assert list(headrace.buckets["documents-inbox"].values()) == [b"first"]
 
 
 def test_a_document_waits_runs_and_is_done(headrace: Headrace) -> None:
