@@ -142,6 +142,7 @@ void Pool::tick_drain(Instant now) {
   for (auto& [id, child] : children_) {
     if (child.state == ChildState::kIdle) {
       child.state = ChildState::kStopping;
+      child.since = now.boot;
       actions_.emplace_back(WriteFrame{id, write_stop()});
     } else if (child.state != ChildState::kStopping || now.boot >= stop_end_) {
       kill(child, now);

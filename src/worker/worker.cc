@@ -25,6 +25,7 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
 constexpr Nanos kTickAtLeast = std::chrono::seconds(1);
 constexpr Nanos kTickAtMost = std::chrono::milliseconds(20);
+constexpr Duration kLeaveLimit = 1s;
 constexpr std::size_t kReadBytes = 64 * 1024;
 
 }  // namespace
@@ -187,7 +188,9 @@ net::Task<void> Worker::listen(std::shared_ptr<Running> child) {
     const bool more = read_frames(*child);
     carry_out();
     if (more) continue;
-    // A child that closed its channel can bring no result any more.
+    // A child that closed its channel can bring no result any more. One that is leaving needs a moment.
+    asio::steady_timer patience(runtime_.context(), kLeaveLimit);
+    co_await patience.async_wait(kAwait);
     if (children_.contains(child->id)) child->process->kill_group();
     co_return;
   }

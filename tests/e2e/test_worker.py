@@ -1,0 +1,305 @@
+"""Workers as processes: real children, a real store, every way in which a task can end."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from worker_process import Place, gone, until
+
+FAST = "backoff=0.1, backoff_cap=0.2"
+
+
+@pytest.fixture
+def place(tmp_path: pathlib.Path) -> Iterator[Place]:
+    there = Place(tmp_path / "app")
+    yield there
+    there.end()
+
+
+def started(place: Place, source: str, more: str = "") -> Place:
+    place.write(source, more).start_store()
+    return place
+
+
+def test_a_result_is_stored_before_its_message_is_deleted(place: Place) -> None:
+    started(place, "@headrace.task\ndef double(x: int) -> int:\n    return 2 * x\n").worker()
+    big = 2**61 + 1
+    job = place.send("double", big)
+    result = place.result(job)
+    assert (result["state"], result["result"], result["attempts"]) == ("done", 2 * big, 1)
+    assert (result["task"], result["worker"], result["error"]) == ("shop_tasks.double", "default", None)
+    until(lambda: place.depth() == 0)
+    assert place.mark(job) is None, "a first receive that ends well costs no mark"
+
+
+def test_delay_and_result_work_from_another_process(place: Place) -> None:
+    started(place, "@headrace.task\ndef join(parts: list) -> str:\n    return '-'.join(parts)\n").worker()
+    program = "import shop_tasks; print(shop_tasks.join.delay(['a', 'b' * 60000]).result(timeout=30)[:4])"
+    sent = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=place.folder,
+        env=place.environment() | {"HEADRACE_CONFIG": str(place.folder / "headrace.toml")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert sent.stdout == "a-bb\n", sent.stderr
+
+
+def test_what_raises_is_tried_again_and_then_a_dead_letter_with_its_reason(place: Place) -> None:
+    worker = started(
+        place, f"@headrace.task(retries=2, {FAST})\ndef bad() -> None:\n    raise ValueError('no good')\n"
+    ).worker()
+    job = place.send("bad")
+    letter = place.dead_letter()
+    assert letter["headrace-job"] == job
+    assert (letter["headrace-task"], letter["headrace-reason"]) == ("shop_tasks.bad", "exception")
+    assert (letter["headrace-error"], letter["headrace-attempts"]) == ("ValueError: no good", "3")
+    assert json.loads(letter["body"])["id"] == job
+    result = place.result(job)
+    assert (result["state"], result["attempts"]) == ("dead", 3)
+    assert "shop_tasks.py" in result["error"]["traceback"]
+    mark = place.mark(job)
+    assert mark and (mark["state"], mark["attempts"], mark["crashes"]) == ("dead", 3, 0)
+    assert len(worker.lines("job_started")) == 3
+    until(lambda: place.depth() == 0)
+
+
+def test_a_retry_that_succeeds_counts_its_attempts(place: Place) -> None:
+    started(
+        place,
+        f"@headrace.task(retries=5, {FAST})\n"
+        "def third() -> int:\n"
+        "    attempt = headrace.current().attempt\n"
+        "    if attempt < 3:\n        raise OSError('not yet')\n"
+        "    return attempt\n",
+    ).worker()
+    result = place.result(place.send("third"))
+    assert (result["state"], result["result"], result["attempts"]) == ("done", 3, 3)
+
+
+def test_giving_up_is_not_tried_again(place: Place) -> None:
+    started(place, "@headrace.task\ndef never() -> None:\n    raise headrace.GiveUp('pointless')\n").worker()
+    place.send("never")
+    letter = place.dead_letter()
+    assert (letter["headrace-reason"], letter["headrace-attempts"]) == ("exception", "1")
+
+
+@pytest.mark.parametrize("how", ["os._exit(3)", "os.kill(os.getpid(), 9)", "os.abort()"])
+def test_three_crashes_quarantine_a_task_whatever_its_retries(place: Place, how: str) -> None:
+    worker = started(place, f"@headrace.task(retries=50, {FAST})\ndef crash() -> None:\n    {how}\n").worker()
+    job = place.send("crash")
+    letter = place.dead_letter()
+    assert (letter["headrace-reason"], letter["headrace-attempts"]) == ("crashed", "3")
+    mark = place.mark(job)
+    assert mark and (mark["attempts"], mark["crashes"]) == (3, 3)
+    assert worker.status()["counts"]["crashed"] == 3
+    assert worker.process.poll() is None
+
+
+def test_leaving_by_sys_exit_is_a_failure_and_not_a_crash(place: Place) -> None:
+    started(place, "import sys\n@headrace.task(retries=0)\ndef leave() -> None:\n    sys.exit(4)\n").worker()
+    place.send("leave")
+    letter = place.dead_letter()
+    assert (letter["headrace-reason"], letter["headrace-attempts"]) == ("exception", "1")
+
+
+def test_a_task_that_hangs_is_ended_with_all_it_started(place: Place) -> None:
+    worker = started(
+        place,
+        "import subprocess\n"
+        "@headrace.task(retries=0, timeout=2)\n"
+        "def hang(path: str) -> None:\n"
+        "    here = subprocess.Popen(['sleep', '1000'])\n"
+        "    away = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+        "    open(path, 'w').write(f'{here.pid} {away.pid} {os.getpid()}')\n"
+        "    while True:\n        pass\n",
+    ).worker()
+    pids = place.folder / "pids"
+    place.send("hang", str(pids))
+    letter = place.dead_letter()
+    assert (letter["headrace-reason"], letter["headrace-attempts"]) == ("timeout", "1")
+    for pid in map(int, pids.read_text().split()):
+        until(lambda pid=pid: gone(pid), within=10)
+    assert worker.stop() == 0
+
+
+def test_a_child_that_is_killed_is_replaced_and_its_task_runs_again(place: Place) -> None:
+    worker = started(
+        place,
+        f"@headrace.task(retries=3, {FAST})\n"
+        "def slow() -> int:\n"
+        "    if headrace.current().attempt == 1:\n        time.sleep(60)\n"
+        "    return headrace.current().attempt\n",
+    ).worker()
+    job = place.send("slow")
+    os.kill(worker.busy_child(), signal.SIGKILL)
+    result = place.result(job)
+    assert (result["result"], result["attempts"]) == (2, 2)
+
+
+def test_an_unknown_task_is_parked_and_stays_visible(place: Place) -> None:
+    worker = started(place, "@headrace.task\ndef known() -> None: ...\n").worker()
+    job = place.send("later_version")
+    line = worker.wait_for("job_parked")[0]
+    assert f"job={job}" in line and "retry_in=300" in line
+    mark = until(lambda: place.mark(job))
+    assert (mark["state"], mark["attempts"]) == ("retrying", 0)
+    assert mark["last_error"]["type"] == "UnknownTask"
+    assert place.depth() == 1
+
+
+def test_a_body_that_is_no_envelope_is_a_dead_letter(place: Place) -> None:
+    started(place, "@headrace.task\ndef known() -> None: ...\n").worker()
+    place.client("sqs").send_message(QueueUrl=place.url("default"), MessageBody="hello")
+    letter = place.dead_letter()
+    assert (letter["headrace-reason"], letter["body"]) == ("invalid", "hello")
+    assert "headrace-task" not in letter
+
+
+def test_an_object_that_is_put_runs_its_handler(place: Place) -> None:
+    worker = started(
+        place,
+        "@headrace.on('s3:ObjectCreated:*', bucket='inbox', suffix='.txt')\n"
+        "def arrived(event: headrace.Event) -> str:\n"
+        "    return f'{event.bucket}/{event.key} {event.size}'\n",
+    ).worker()
+    place.client("s3").put_object(Bucket="inbox", Key="a b+ä.txt", Body=b"12345")
+    place.client("s3").put_object(Bucket="inbox", Key="other.pdf", Body=b"1")
+    done = worker.wait_for("job_done")[0]
+    job = done.split("job=")[1].split()[0]
+    assert place.result(job)["result"] == "inbox/a b+ä.txt 5"
+    rules = place.client("s3").get_bucket_notification_configuration(Bucket="inbox")["QueueConfigurations"]
+    assert [rule["Id"] for rule in rules] == ["headrace-shop_tasks.arrived"]
+    assert len(worker.lines("job_started")) == 1
+
+
+def test_logging_of_a_task_carries_its_job(place: Place) -> None:
+    worker = started(
+        place,
+        "@headrace.task\ndef talk() -> None:\n    headrace.current().log.warning('half way')\n",
+    ).worker()
+    job = place.send("talk", trace={"request_id": "req-1"})
+    line = worker.wait_for("task_log")[0]
+    assert "half way" in line and f"job={job}" in line and "request=req-1" in line
+
+
+def test_a_pool_grows_while_its_children_are_busy_and_messages_wait(place: Place) -> None:
+    worker = started(
+        place, "@headrace.task\ndef nap() -> None:\n    time.sleep(4)\n", 'processes = "1..3"'
+    ).worker()
+    for _ in range(6):
+        place.send("nap", keep_result=False)
+    until(lambda: sum(child["state"] == "busy" for child in worker.status()["children"]) == 3)
+
+
+# ---- stopping and dying
+
+
+def test_drain_lets_what_runs_end_and_leaves_the_rest(place: Place) -> None:
+    worker = started(
+        place, "@headrace.task\ndef nap(s: float) -> str:\n    time.sleep(s)\n    return 'slept'\n"
+    ).worker()
+    first = place.send("nap", 2)
+    worker.busy_child()
+    second = place.send("nap", 0)
+    assert worker.stop() == 0
+    assert place.result(first)["result"] == "slept"
+    assert place.object(f"result/{second}") is None
+    assert "signal" not in "".join(worker.lines("child_ended"))
+    place.worker()
+    assert place.result(second)["attempts"] == 1
+
+
+def test_what_outlasts_the_drain_is_handed_back_without_an_attempt(place: Place) -> None:
+    source = (
+        "@headrace.task(retries=0)\ndef nap() -> str:\n"
+        "    if not os.path.exists('again'):\n        time.sleep(60)\n    return 'slept'\n"
+    )
+    worker = started(place, source).worker("--drain", "1s")
+    job = place.send("nap")
+    child = worker.busy_child()
+    assert worker.stop() == 0
+    assert gone(child)
+    mark = place.mark(job)
+    assert mark and (mark["attempts"], mark["releases"], mark["state"]) == (0, 1, "retrying")
+    (place.folder / "again").touch()
+    place.worker()
+    assert place.result(job)["attempts"] == 1
+
+
+def test_a_killed_worker_takes_its_children_along_and_the_next_one_runs_the_task_again(place: Place) -> None:
+    source = (
+        "@headrace.task(retries=0)\ndef nap() -> str:\n"
+        "    if not os.path.exists('again'):\n        time.sleep(300)\n    return 'slept'\n"
+    )
+    worker = started(place, source).worker()
+    job = place.send("nap")
+    child = worker.busy_child()
+    worker.process.kill()
+    worker.process.wait()
+    until(lambda: gone(child), within=5)
+    (place.folder / "again").touch()
+    place.worker()
+    result = place.result(job, within=90)  # the lease of 60 s runs out first
+    assert (result["state"], result["attempts"]) == ("done", 1)
+    mark = place.mark(job)
+    assert mark and mark["state"] == "started", "unexplained: it ran alone, and its mark said so first"
+
+
+def test_the_store_may_come_later_and_may_restart(place: Place) -> None:
+    place.write("@headrace.task\ndef one() -> int:\n    return 1\n").start_store()
+    assert place.store
+    place.store.process.kill()
+    place.store.process.wait()
+    worker = place.worker(ready=False)
+    worker.wait_for("services_unreachable")
+    place.start_store()
+    worker.wait_for("worker_ready")
+    assert place.result(place.send("one"))["result"] == 1
+    place.store.process.kill()
+    place.store.process.wait()
+    place.start_store()
+    assert place.result(place.send("one"))["result"] == 1
+
+
+# ---- starts that fail
+
+
+def failed(place: Place, *arguments: str) -> tuple[int, str]:
+    worker = place.worker(*arguments, ready=False)
+    return worker.process.wait(timeout=60), worker.text()
+
+
+def test_a_module_that_cannot_be_imported_is_one_sentence_with_its_place(place: Place) -> None:
+    started(place, "\nimport nothing_of_that_name\n")
+    code, text = failed(place)
+    assert code == 2
+    last = text.splitlines()[-1]
+    assert last.startswith(f"headrace: {place.folder}/shop_tasks.py:3: ") and "nothing_of_that_name" in last
+
+
+def test_a_missing_interpreter_is_named(place: Place) -> None:
+    place.write("", python="/nowhere/python").start_store()
+    code, text = failed(place)
+    assert code == 2 and "/nowhere/python" in text and text.count("\n") == 1
+
+
+def test_a_pool_that_is_not_configured_is_named(place: Place) -> None:
+    started(place, "")
+    code, text = failed(place, "--pool", "defualt")
+    assert code == 2 and 'did you mean "default"?' in text
+
+
+def test_a_second_worker_of_a_pool_is_refused(place: Place) -> None:
+    started(place, "@headrace.task\ndef one() -> int:\n    return 1\n").worker()
+    code, text = failed(place)
+    assert code == 4 and "worker-default.sock" in text
