@@ -54,7 +54,9 @@ std::string printable(std::string_view line) {
     const char c = line[i];
     const auto byte = static_cast<unsigned char>(c);
     const bool c1 = byte == 0xc2 && i + 1 < line.size() && static_cast<unsigned char>(line[i + 1]) < 0xa0;
-    if ((byte < 0x20 && c != '\t') || byte == 0x7f || c1) {
+    if (c1) {
+      out += fmt::format("\\xc2\\x{:02x}", static_cast<unsigned char>(line[++i]));
+    } else if ((byte < 0x20 && c != '\t') || byte == 0x7f) {
       out += fmt::format("\\x{:02x}", byte);
     } else {
       out += c;

@@ -7,6 +7,8 @@
 namespace hr::host {
 namespace {
 
+constexpr Duration kWorkerStops = 40s;  // it lets tasks run for 30 s, then hands them back
+
 std::string address_text(const HostPort& address) {
   const bool v6 = address.host.contains(':');
   return fmt::format("{}{}{}:{}", v6 ? "[" : "", address.host, v6 ? "]" : "", address.port);
@@ -79,9 +81,10 @@ Result<std::vector<Role>> topology_of(const Config& config, const Place& place) 
   }
   for (const PoolConfig& pool : config.pools) {
     roles.push_back({.name = "worker-" + pool.name,
-                     .command = {place.program, "worker", pool.name, "--config", config.file},
+                     .command = {place.program, "worker", "--config", config.file, "--pool", pool.name},
                      .folder = config.app.root,
-                     .after = level});
+                     .after = level,
+                     .stop_limit = kWorkerStops});
   }
   return roles;
 }

@@ -40,6 +40,8 @@ TEST(Topology, every_role_comes_after_what_it_needs) {
   EXPECT_THAT(role(roles, "store").after, IsEmpty());
   for (const char* middle : {"nginx", "api", "web-1", "web-2"})
     EXPECT_THAT(role(roles, middle).after, ElementsAre("store")) << middle;
+  EXPECT_THAT(role(roles, "worker-mail").command, ElementsAre("/usr/bin/headrace", "worker", "--config",
+                                                              "/srv/shop/headrace.toml", "--pool", "mail"));
   EXPECT_THAT(role(roles, "worker-mail").after, ElementsAre("nginx", "api", "web-1", "web-2"));
 }
 

@@ -77,8 +77,9 @@ class Writer {
     line(2, "~^0+$ 0;");
     line(2, "default $status;");
     line(1, "}}");
-    line(1, "log_format headrace escape=json '{{\"time\":\"$time_iso8601\",\"request_id\":\"$request_id\",'");
+    line(1, "log_format headrace escape=json '{{\"time\":\"$time_iso8601\",\"unix\":$msec,'");
     for (const std::string_view part : {
+             R"("request_id":"$request_id",)",
              R"("remote":"$remote_addr","method":"$request_method","host":"$host","path":"$request_path",)",
              R"("status":$status_number,"bytes":$body_bytes_sent,"seconds":$request_time,)",
              R"("upstream":"$upstream_addr","upstream_status":"$upstream_status",)",
