@@ -1,5 +1,5 @@
-"""Log records as the program's other parts write them: one line, time, severity, event, key=value. No value can
-pass for another record, another field or a terminal command."""
+"""Log records as the program's other parts write them: one line, time, severity, event, key=value. No value
+can pass for another record, another field or a terminal command."""
 
 from __future__ import annotations
 

@@ -242,8 +242,8 @@ class Supervisor:
 
 
 def ask_oneself(descriptor: int) -> None:
-    """Sends a request through the own socket, and waits for the answer. Another process that shares the socket
-    may take it: then again."""
+    """Sends a request through the own socket, and waits for the answer. Another process that shares the
+    socket may take it: then again."""
     with socket.socket(fileno=os.dup(descriptor)) as listening:
         family, address = listening.family, listening.getsockname()
     wanted = f"pong {os.getpid()}\n".encode()
@@ -325,10 +325,10 @@ class Host:
         if self.stop_by is not None:
             return
         self.stop_by = time.monotonic() + self.settings.timeout
+        self.server.stop()
         self.supervisor.tell("STOPPING=1")
         running = sum(worker.running is not None for worker in self.workers)
         self.log("info", "web_stopping", reason=reason, running=running)
-        self.server.stop()
 
     def _expire(self, now: float) -> None:
         for worker in self.workers:

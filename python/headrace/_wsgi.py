@@ -34,8 +34,8 @@ class FileWrapper:
         return data
 
     def region(self) -> tuple[int, int, int] | None:
-        """Descriptor, offset and size of the rest of a plain file. Types that only look like one (a compressed
-        file has the descriptor of its compressed bytes) are not taken."""
+        """Descriptor, offset and size of the rest of a plain file. Types that only look like one (a
+        compressed file has the descriptor of its compressed bytes) are not taken."""
         file = self.filelike
         raw = file.raw if isinstance(file, (io.BufferedReader, io.BufferedRandom)) else file
         if not isinstance(raw, io.FileIO):

@@ -38,7 +38,8 @@ try:
     from headrace._web import main
 except ImportError as error:
     if isinstance(error, ModuleNotFoundError) and (error.name or '').split('.')[0] == 'headrace':
-        error = '%s has no package headrace; run: headrace python install %s' % (sys.executable, sys.executable)
+        python = sys.executable
+        error = '%s has no package headrace; run: headrace python install %s' % (python, python)
     sys.stderr.write('headrace: %s\n' % error)
     sys.exit(2)
 sys.exit(main())
@@ -102,7 +103,8 @@ int become_command(const WebConfig& web, int socket) {
     return usage_error(
         fmt::format("web.command begins with \"{}\", and there is no such program", web.command.front()));
   }
-  // As systemd passes it: descriptor 3.
+  // As systemd passes it: descriptor 3, and it blocks.
+  ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) & ~O_NONBLOCK);
   if (socket == 3) {
     ::fcntl(socket, F_SETFD, 0);
   } else {

@@ -22,6 +22,7 @@ struct Connection {
   Peer peer;
   net::Buffer in;
   std::size_t scanned = 0;  // of a head that is not complete (HeadParser)
+  std::uint64_t skip = 0;   // bytes of an answered request's body that are still to come
   Phase phase = Phase::kIdle;
   Nanos deadline{};  // boottime
 };

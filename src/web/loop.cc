@@ -153,6 +153,7 @@ void Loop::keep(Owned connection, Phase phase, Duration patience) {
 void Loop::readable(Owned connection) {
   if (connection->phase == Phase::kLinger) return linger(std::move(connection));
   for (;;) {
+    skip(*connection);
     if (!connection->in.empty()) {
       if (hand_over(connection)) return;
       if (connection->phase == Phase::kIdle) {
@@ -168,6 +169,15 @@ void Loop::readable(Owned connection) {
   }
   const int fd = connection->fd.get();
   connections_[fd] = std::move(connection);
+}
+
+// Drops the rest of a body that nobody read.
+void Loop::skip(Connection& connection) {
+  if (connection.skip == 0) return;
+  const std::size_t n = std::min<std::uint64_t>(connection.skip, connection.in.size());
+  connection.in.consume(n);
+  connection.skip -= n;
+  if (connection.skip == 0) connection.deadline = now_ + exchange_->limits.idle_timeout;
 }
 
 std::size_t Loop::parser_bytes_max() const { return exchange_->limits.head.header_bytes_max + 4'096; }
@@ -235,7 +245,9 @@ void Loop::returned(Returned back) {
     return linger(std::move(connection));
   }
   connection->phase = Phase::kIdle;
-  connection->deadline = now_ + (stopping_ ? limits.drain_idle : limits.idle_timeout);
+  connection->deadline = now_ + (stopping_               ? limits.drain_idle
+                                 : connection->skip != 0 ? limits.body_stall_timeout
+                                                         : limits.idle_timeout);
   readable(std::move(connection));
 }
 

@@ -43,6 +43,7 @@ class Loop {
   void begin_to_stop();
   void pause_accepting();
   bool done() const;
+  void skip(Connection& connection);
   std::size_t parser_bytes_max() const;
 
   const std::shared_ptr<Exchange> exchange_;

@@ -175,22 +175,18 @@ Status Request::refuse(int status, ByteView text) {
 
 // --- the end
 
-// Reads on without waiting. True: the next byte belongs to the next request.
+// Uses up what is there of the body. True: it is known where the next request begins, here or in a while.
 bool Request::skip_body() {
   if (body_refusal_.status != 0) return false;
-  std::uint64_t skipped = 0;
-  while (skipped <= exchange_->limits.drain_bytes_max) {
+  for (;;) {
     const auto step = body_.next(connection_->in.bytes());
     connection_->in.consume(step.used);
-    skipped += step.used;
     if (step.state == net::BodyState::kEnd) return true;
-    if (step.state == net::BodyState::kRefused) return false;
     if (step.state == net::BodyState::kPiece) continue;
-    const auto got = receive_now(connection_->fd.get(), connection_->in.room(kBodyBuffer));
-    if (!got || *got == 0) return false;
-    connection_->in.added(*got);
+    if (step.state == net::BodyState::kRefused || !body_will_end()) return false;
+    connection_->skip = body_.known_left();
+    return true;
   }
-  return false;
 }
 
 void Request::finish() {
@@ -198,7 +194,7 @@ void Request::finish() {
   const bool whole = answer_.ended() && answer_.missing() == 0 && !broken_ && counted_;
   const bool clean = whole && skip_body();
   const bool keep = clean && answer_.reusable();
-  if (keep || (whole && !(clean && connection_->in.empty()))) {
+  if (keep || (whole && !(clean && connection_->in.empty() && connection_->skip == 0))) {
     counted_ = false;
     exchange_->give_back({std::move(connection_), keep ? After::kKeep : After::kLinger});
   }

@@ -206,6 +206,18 @@ TEST(Server, a_short_body_nobody_read_is_passed_over) {
   EXPECT_EQ(client.bytes(5), "/next");
 }
 
+TEST(Server, a_short_body_nobody_read_may_come_after_the_answer) {
+  World world;
+  world.worker([](Request& r) { answer(r, r.path()); });
+  Client client = world.client();
+  client.send(post("Content-Length: 5", "h"));
+  EXPECT_EQ(status_of(client.head()), 200);
+  EXPECT_EQ(client.bytes(1), "/");
+  client.send("ello" + get("/next"));
+  client.head();
+  EXPECT_EQ(client.bytes(5), "/next");
+}
+
 TEST(Server, a_long_body_nobody_read_ends_the_connection_and_not_the_answer) {
   World world;
   world.worker([](Request& r) { answer(r, "no", "413 Content Too Large"); });
