@@ -1,4 +1,4 @@
-"""The application worker as a process: real requests and applications, its supervisor's protocols, its end."""
+"""The application worker as a process: requests, real applications, its supervisor's protocols, its end."""
 
 from __future__ import annotations
 
