@@ -22,6 +22,7 @@ struct Command {
 Command up_command(CLI::App& app);
 Command store_command(CLI::App& app);
 Command api_command(CLI::App& app);
+Command jobs_command(CLI::App& app);
 Command web_command(CLI::App& app);
 Command worker_command(CLI::App& app);
 Command python_command(CLI::App& app);

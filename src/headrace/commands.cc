@@ -27,6 +27,7 @@ int run_command_line(int argc, char** argv) {
       up_command(app),
       store_command(app),
       api_command(app),
+      jobs_command(app),
       web_command(app),
       worker_command(app),
       python_command(app),

@@ -1,0 +1,243 @@
+// `headrace jobs ID`: everything that is known of one job, from the services and from the logs.
+#include "codec/json.h"
+#include "headrace/client_settings.h"
+#include "headrace/command.h"
+#include "headrace/commands.h"
+#include "headrace/job_story.h"
+#include "headrace/log_sinks.h"
+#include "headrace/role_source.h"
+#include "host/topology.h"
+#include "net/runtime.h"
+#include "os/linux/linux.h"
+#include "task/names.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hr {
+namespace {
+
+// Looking at dead letters must leave them as they are, so a batch may show what was seen before: it ends
+// after a batch without anything new, and after this many in any case.
+constexpr int kPeeksMax = 200;
+
+struct JobsFlags {
+  ClientFlags client;
+  std::string id;
+  bool json = false;
+};
+
+struct DeadLetter {
+  std::string queue;
+  codec::Pairs attributes;
+  std::string body;
+};
+
+struct Known {
+  api::JobObjects objects;
+  std::vector<DeadLetter> dead;
+  std::vector<std::string> log;
+
+  bool nothing() const { return !objects.result && !objects.mark && dead.empty() && log.empty(); }
+};
+
+std::string attribute(const codec::Pairs& attributes, std::string_view name) {
+  for (const auto& [key, value] : attributes)
+    if (key == name) return value;
+  return "";
+}
+
+net::Task<Status> peek(remote::Sqs& sqs, Bytes url, const std::string& id, std::vector<DeadLetter>& out) {
+  std::map<Bytes, bool> seen;
+  for (int i = 0; i < kPeeksMax; ++i) {
+    const auto batch = co_await sqs.receive({.queue_url = url, .max = 10, .visibility_s = 0, .wait_s = 0});
+    if (!batch && batch.error().kind == remote::FaultKind::kMissing) co_return Status();
+    if (!batch) co_return fail(Errc::kUnavailable, queue_name(url) + ": " + batch.error().text());
+    bool any_new = false;
+    for (const auto& message : *batch) {
+      if (!seen.emplace(message.id, true).second) continue;
+      any_new = true;
+      if (attribute(message.attributes, "headrace-job") == id)
+        out.push_back({.queue = queue_name(url), .attributes = message.attributes, .body = message.body});
+    }
+    if (!any_new) break;
+  }
+  co_return Status();
+}
+
+net::Task<Status> gather(RoleSource& source, const std::string& id, Known& known) {
+  auto objects = co_await source.job(id);
+  if (!objects) co_return std::unexpected(objects.error());
+  known.objects = std::move(*objects);
+  const auto queues = co_await source.sqs().list_queues("");
+  if (!queues) co_return fail(Errc::kUnavailable, "the store does not answer: " + queues.error().text());
+  for (const Bytes& url : *queues) {
+    if (!url.ends_with(task::dead_queue(""))) continue;
+    if (auto looked = co_await peek(source.sqs(), url, id, known.dead); !looked) co_return looked;
+  }
+  co_return Status();
+}
+
+net::Task<void> gather_and_stop(net::Runtime& runtime, RoleSource& source, const std::string& id,
+                                Known& known, Status& status) {
+  status = co_await gather(source, id, known);
+  runtime.stop();
+}
+
+Status ask_services(const ClientSettings& settings, const std::string& id, Known& known) {
+  const auto sink = make_sink({.role = "jobs", .to = LogTo::kTerminal});
+  const auto clock = os::make_clock(Time{});
+  net::Runtime runtime(1, hr::Log(*sink));
+  HR_ASSIGN(const auto source, RoleSource::make(runtime, *clock, settings));
+  net::Gate gate;
+  Status status = fail(Errc::kUnavailable, "interrupted");
+  runtime.spawn(gate, "jobs", gather_and_stop(runtime, *source, id, known, status));
+  runtime.run();
+  return status;
+}
+
+template <class Take>
+void each_line(const std::string& path, Take take) {
+  for (const std::string& file : {path + ".1", path}) {
+    std::ifstream lines(file);
+    for (std::string line; std::getline(lines, line);) take(line);
+  }
+}
+
+std::string member(std::string_view json, std::initializer_list<std::string_view> path) {
+  const auto parsed = codec::parse_json(json, {.bytes_max = 64 * 1024 * 1024});
+  if (!parsed) return "";
+  const codec::Json* at = &*parsed;
+  for (const std::string_view name : path) at = at != nullptr ? at->find(name) : nullptr;
+  if (at == nullptr || at->is_null()) return "";
+  return at->as_string() != nullptr ? *at->as_string() : codec::to_json(*at);
+}
+
+void read_logs(const ClientSettings& settings, const std::string& id, Known& known) {
+  const host::Paths paths(settings.state);
+  JobStory story(id);
+  if (known.objects.result) story.request(member(*known.objects.result, {"request_id"}));
+  for (const DeadLetter& letter : known.dead) story.request(member(letter.body, {"trace", "request_id"}));
+  each_line(paths.log(), [&](std::string_view line) { story.learn(line); });
+  each_line(paths.log(), [&](std::string_view line) { story.take(line); });
+  each_line(paths.access_log(), [&](std::string_view line) { story.take_access(line); });
+  known.log = story.lines();
+}
+
+// --- telling it
+
+void tell_error(std::string_view json, std::string_view name) {
+  const std::string type = member(json, {name, "type"});
+  if (type.empty()) return;
+  fmt::print("  error      {}: {}\n", visible(type), visible(member(json, {name, "message"})));
+  const std::string traceback = member(json, {name, "traceback"});
+  for (std::size_t from = 0; from < traceback.size();) {
+    const std::size_t end = std::min(traceback.find('\n', from), traceback.size());
+    fmt::print("    {}\n", visible(std::string_view(traceback).substr(from, end - from)));
+    from = end + 1;
+  }
+}
+
+void tell_fields(std::string_view json, std::initializer_list<std::string_view> names) {
+  for (const std::string_view name : names) {
+    const std::string value = member(json, {name});
+    if (!value.empty()) fmt::print("  {:<10} {}\n", name, visible(value));
+  }
+}
+
+void tell(const std::string& id, const Known& known) {
+  fmt::print("job {}\n", id);
+  if (known.objects.result) {
+    fmt::print("result\n");
+    tell_fields(*known.objects.result,
+                {"state", "task", "queue", "attempts", "request_id", "worker", "host", "result"});
+    tell_error(*known.objects.result, "error");
+  }
+  if (known.objects.mark) {
+    fmt::print("mark\n");
+    tell_fields(*known.objects.mark, {"state", "receives", "attempts", "crashes", "releases", "not_before"});
+    tell_error(*known.objects.mark, "last_error");
+  }
+  for (const DeadLetter& letter : known.dead) {
+    fmt::print("dead letter in {}\n", letter.queue);
+    for (const auto& [name, value] : letter.attributes)
+      fmt::print("  {:<18} {}\n", visible(name), visible(value));
+  }
+  if (!known.log.empty()) fmt::print("log\n");
+  for (const std::string& line : known.log) fmt::print("  {}\n", line);
+}
+
+void tell_json(const std::string& id, const Known& known) {
+  std::string out;
+  codec::JsonWriter writer(out);
+  const auto object = [&](std::string_view name, const std::optional<Bytes>& text) {
+    writer.key(name);
+    const bool good = text && codec::parse_json(*text, {.bytes_max = 64 * 1024 * 1024});
+    good ? writer.raw(*text) : writer.null();
+  };
+  writer.begin_object().field("id", id);
+  object("result", known.objects.result);
+  object("mark", known.objects.mark);
+  writer.key("dead").begin_array();
+  for (const DeadLetter& letter : known.dead) {
+    writer.begin_object().field("queue", letter.queue);
+    for (const auto& [name, value] : letter.attributes) writer.field(name, value);
+    writer.field("body", letter.body).end_object();
+  }
+  writer.end_array().key("log").begin_array();
+  for (const std::string& line : known.log) writer.string(line);
+  writer.end_array().end_object();
+  fmt::print("{}\n", out);
+}
+
+int run(const JobsFlags& flags) {
+  if (!task::valid_job_id(flags.id))
+    return usage_error(fmt::format("\"{}\" is not the id of a job", flags.id));
+  const auto settings = find_services(flags.client);
+  if (!settings) return usage_error(settings.error().message);
+  Known known;
+  if (auto asked = ask_services(*settings, flags.id, known); !asked) {
+    fmt::print(stderr, "headrace: {}\n", asked.error().message);
+    return kExitUnavailable;
+  }
+  read_logs(*settings, flags.id, known);
+  if (known.nothing()) {
+    fmt::print(stderr,
+               "headrace: nothing is known of a job {}: no result, no mark, no dead letter, no log line\n",
+               flags.id);
+    return kExitFailed;
+  }
+  flags.json ? tell_json(flags.id, known) : tell(flags.id, known);
+  return kExitOk;
+}
+
+}  // namespace
+
+Command jobs_command(CLI::App& app) {
+  const auto flags = std::make_shared<JobsFlags>();
+  CLI::App* jobs = app.add_subcommand("jobs", "Tell everything that is known of one job");
+  jobs->add_option("id", flags->id, "The job's id")->required();
+  jobs->add_option("--config", flags->client.config_file,
+                   "Configuration file (default: headrace.toml of this folder or the nearest one above)");
+  jobs->add_option("--endpoint", flags->client.endpoint, "Of the store: http://ADDRESS:PORT or unix:/PATH");
+  jobs->add_option("--keys", flags->client.keys, "The store's keys.toml");
+  jobs->add_flag("--json", flags->json, "As one JSON object");
+  jobs->footer(
+      "Its result, its mark (attempts and the last error), its dead letter, and the lines of the logs with "
+      "its id or "
+      "the id of the request that sent it.\nExit codes: 0 found, 1 nothing is known of it, 2 usage or "
+      "configuration, "
+      "4 the store does not answer.");
+  return {jobs, [flags] { return run(*flags); }};
+}
+
+}  // namespace hr
