@@ -82,6 +82,10 @@ Result<worker::WorkerSetup> setup_of(const WorkerFlags& flags) {
     return fail(Errc::kInvalid, fmt::format("{}: [worker.{}] has no modules = [\"package.module\"]",
                                             settings.config.file, pool.name));
   }
+  if (pool.memory_bytes != 0) {
+    fmt::print(stderr, "headrace: {}: [worker.{}] memory is not enforced by this version\n",
+               settings.config.file, pool.name);
+  }
   worker::WorkerSetup out;
   out.pool.name = pool.name;
   out.pool.host = host_name();
