@@ -100,7 +100,7 @@ the longest is {escape(words["longest"] or "none")}.</p>
 {headings or "<p>no headings</p>"}
 <h2>Keywords</h2>
 <table class="keywords">
-<tr><th>word<th>times<th>on lines</tr>
+<tr><th>word<th class="number">times<th>on lines</tr>
 {keywords}
 </table>
 <p><a href="{link(outcome.key, "/index")}">the whole index</a></p>"""

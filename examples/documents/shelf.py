@@ -23,7 +23,7 @@ INBOX = "documents-inbox"
 RESULTS = "documents-results"
 SYSTEM = "headrace-documents"  # Headrace's own objects of the app called documents: headrace.toml [app] name
 
-KEY = re.compile(r"(\d{8}-\d{6})-[0-9a-f]{12}-([\w.-]+)")
+KEY = re.compile(r"\d{8}-\d{9}-[0-9a-f]{12}-([\w.-]+)")
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Outcome:
 
 
 def new_key(name: str, now: datetime.datetime, token: str) -> str:
-    """Sorts by time; the token of 12 hexadecimal digits tells documents of one second and name apart."""
-    return f"{now:%Y%m%d-%H%M%S}-{token}-{name}"
+    """Sorts by time; the token of 12 hexadecimal digits tells documents of one millisecond and name apart."""
+    return f"{now:%Y%m%d-%H%M%S}{now.microsecond // 1000:03}-{token}-{name}"
 
 
 def name_of(key: str) -> str:
     match = KEY.fullmatch(key)
-    return match.group(2) if match else key
+    return match.group(1) if match else key
 
 
 def text_key(key: str) -> str:
@@ -85,7 +85,7 @@ def receive(key: str, data: bytes) -> None:
     try:
         headrace.Bucket(INBOX).put(key, data, if_none_match=True)
     except headrace.Conflict:
-        pass  # the answer was lost and the put was sent again; without the condition it would be a second event
+        pass  # the answer was lost and the put was sent again: without the condition, a second event
 
 
 def record_job(key: str, job: str) -> None:

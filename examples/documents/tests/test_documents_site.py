@@ -168,8 +168,8 @@ FORM_TYPE = "multipart/form-data; boundary=edge"
 
 def test_a_put_that_was_sent_twice_counts_once(headrace: Headrace) -> None:
     shelf = importlib.import_module("shelf")
-    shelf.receive("20260101-000000-0123456789ab-a.txt", b"first")
-    shelf.receive("20260101-000000-0123456789ab-a.txt", b"first")
+    shelf.receive("20260101-000000000-0123456789ab-a.txt", b"first")
+    shelf.receive("20260101-000000000-0123456789ab-a.txt", b"first")
     assert list(headrace.buckets["documents-inbox"].values()) == [b"first"]
 
 
@@ -217,7 +217,7 @@ def test_the_list_shows_the_newest_first_and_no_more_than_its_limit(
     inbox = headrace.buckets["documents-inbox"]
     inbox.clear()
     for day in (1, 3, 2):
-        inbox[f"2026010{day}-000000-0123456789ab-day{day}.txt"] = b"x"
+        inbox[f"2026010{day}-000000000-0123456789ab-day{day}.txt"] = b"x"
     names = [document["name"] for document in ask_json("/")["documents"]]
     assert names == ["day3.txt", "day2.txt"]
     assert "day3.txt" in ask("GET", "/").text
