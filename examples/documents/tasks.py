@@ -16,6 +16,7 @@ import limits
 import reading
 import shelf
 import words
+from formats import Unreadable
 
 log = logging.getLogger("documents")
 
@@ -33,7 +34,7 @@ def file_document(key: str) -> dict[str, Any]:
         raise headrace.GiveUp("the document is not in the inbox any more")
     try:
         document = reading.read(shelf.name_of(key), data)
-    except reading.Unreadable as error:
+    except Unreadable as error:
         raise headrace.GiveUp(str(error)) from error
     counts = words.count_words(document.text)
     index = words.keyword_index(document.text, counts)
