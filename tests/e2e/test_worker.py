@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pathlib
@@ -128,7 +129,7 @@ def test_a_task_that_hangs_is_ended_with_all_it_started(place: Place) -> None:
     letter = place.dead_letter()
     assert (letter["headrace-reason"], letter["headrace-attempts"]) == ("timeout", "1")
     for pid in map(int, pids.read_text().split()):
-        until(lambda pid=pid: gone(pid), within=10)
+        until(functools.partial(gone, pid), within=10)
     assert worker.stop() == 0
 
 
@@ -198,7 +199,7 @@ def test_a_pool_grows_while_its_children_are_busy_and_messages_wait(place: Place
     ).worker()
     for _ in range(6):
         place.send("nap", keep_result=False)
-    until(lambda: sum(child["state"] == "busy" for child in worker.status()["children"]) == 3)
+    until(lambda: [child["state"] for child in worker.status()["children"]] == ["busy"] * 3)
 
 
 # ---- stopping and dying

@@ -112,11 +112,11 @@ class Place:
         return self.object(f"mark/{job}")
 
     def dead_letter(self, queue: str = "default") -> dict[str, Any]:
-        def receive() -> Any:
+        def receive() -> list[dict[str, Any]] | None:
             answer = self.client("sqs").receive_message(
                 QueueUrl=self.url(f"{queue}-dead"), MessageAttributeNames=["All"], WaitTimeSeconds=1
             )
-            return answer.get("Messages")
+            return list(answer.get("Messages", []))
 
         message = until(receive)[0]
         attributes = {n: v["StringValue"] for n, v in message["MessageAttributes"].items()}
