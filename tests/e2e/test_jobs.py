@@ -44,7 +44,8 @@ def request_id(up: Up) -> str:
     s3 = client(up, "s3")
     s3.create_bucket(Bucket="headrace-probe")
     result = {"v": 1, "id": DONE, "task": "shop.parse", "state": "done", "result": {"n": 7}}
-    s3.put_object(Bucket="headrace-probe", Key=f"result/{DONE}", Body=json.dumps(result | {"request_id": told}))
+    body = json.dumps(result | {"request_id": told})
+    s3.put_object(Bucket="headrace-probe", Key=f"result/{DONE}", Body=body)
     error = {"type": "ValueError", "message": "no page", "traceback": "Traceback:\n  line 3\x1b[31m\n"}
     mark = {"v": 1, "id": DEAD, "state": "dead", "attempts": 5, "last_error": error}
     s3.put_object(Bucket="headrace-probe", Key=f"mark/{DEAD}", Body=json.dumps(mark))

@@ -1,5 +1,5 @@
-"""`headrace up`, driven as a user drives it: ready, TLS through nginx, roles that are killed, everything that may
-be in its way at the start, and an end that leaves nothing."""
+"""`headrace up`, driven as a user drives it: ready, TLS through nginx, roles that are killed, everything that
+may be in its way at the start, and an end that leaves nothing."""
 
 from __future__ import annotations
 
