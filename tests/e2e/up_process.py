@@ -189,4 +189,5 @@ def running(*, web: str = "plain", more: str = "", before: tuple[str, ...] = ())
                 up.process.kill()
                 up.process.wait(timeout=STOP_WITHIN_S)
             for pid in place.processes():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # told to end when `up` did, and just gone
+                    os.kill(pid, signal.SIGKILL)
