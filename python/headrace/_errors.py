@@ -20,6 +20,8 @@ __all__ = [
 class Retry(Exception):
     """Raised by a handler: run this job again, after `delay` seconds (else after its task's backoff)."""
 
+    __module__ = "headrace"
+
     def __init__(self, message: str = "the handler asked for another attempt", *, delay: float | None = None):
         if delay is not None and delay < 0:
             raise ValueError("Retry(delay=) is a number of seconds from now, so not negative")
@@ -30,9 +32,13 @@ class Retry(Exception):
 class GiveUp(Exception):
     """Raised by a handler: no further attempt helps; the job goes to the dead letters at once."""
 
+    __module__ = "headrace"
+
 
 class TaskError(Exception):
     """The job failed for good. `type`, `message` and `traceback` are those of its last exception."""
+
+    __module__ = "headrace"
 
     def __init__(self, job: str, type: str, message: str, traceback: str) -> None:
         super().__init__(f"job {job} failed: {type}: {message}")
@@ -45,9 +51,13 @@ class TaskError(Exception):
 class ResultTimeout(TimeoutError):
     """The job has not ended within the time that was given to wait; it may still."""
 
+    __module__ = "headrace"
+
 
 class ServiceError(Exception):
     """SQS or S3 answered with an error. `code` is theirs."""
+
+    __module__ = "headrace"
 
     def __init__(self, code: str, status: int, message: str) -> None:
         super().__init__(f"{message} ({code}, HTTP {status})")
@@ -59,6 +69,10 @@ class ServiceError(Exception):
 class NotFound(ServiceError):
     """There is no such object, bucket or queue."""
 
+    __module__ = "headrace"
+
 
 class Conflict(ServiceError):
     """A condition of the write did not hold, as with if_none_match where the object exists."""
+
+    __module__ = "headrace"

@@ -133,7 +133,7 @@ Command up_command(CLI::App& app) {
                  "Address and port of plain HTTP (default: site.http, else 127.0.0.1:8080)");
   up->add_option("--https", flags->https,
                  "Address and port of HTTPS (default: site.https, else 127.0.0.1:8443)");
-  up->add_option("--once-ready-file", flags->ready_file,
+  up->add_option("--ready-file", flags->ready_file,
                  "Write addresses and pid here as JSON once all are ready");
   up->footer(
       "The store starts first; then nginx, the API and the application workers; then the worker pools. nginx "

@@ -90,7 +90,7 @@ class Place:
     def command(self, *more: str) -> list[str]:
         flags = [flag for flag in ("--http", "--https") if flag not in more]
         ports = [word for flag in flags for word in (flag, "127.0.0.1:0")]
-        ready = ["--once-ready-file", str(self.folder / "ready.json")]
+        ready = ["--ready-file", str(self.folder / "ready.json")]
         return [str(binary()), "up", "--config", str(self.folder / "headrace.toml"), *ports, *ready, *more]
 
     def refused(self, *more: str) -> subprocess.CompletedProcess[str]:

@@ -129,7 +129,7 @@ class Stack:
         """Returns when everything is ready."""
         ready = self.folder / "ready"
         ready.unlink(missing_ok=True)
-        folders = ["--config", str(self.config), "--state", str(self.state), "--once-ready-file", str(ready)]
+        folders = ["--config", str(self.config), "--state", str(self.state), "--ready-file", str(ready)]
         with open(self.log, "ab") as log:
             self.up = subprocess.Popen(
                 [binary(), "up", *folders], stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -12,8 +12,10 @@ Without a PART: all of these, in this order. From a bare Debian 12 on 2 cores: u
   unit      every layer's own tests and the house rules (tests/tidy), on the release build
   sim       simulated crashes and disk faults, a few hundred seeds
   clients   real SQS and S3 clients against a running store: boto3, the AWS CLI, the JavaScript SDK
+  python    the Python package: sending, results, buckets, installs; the example's own tests
   crash     kill -9 under load, restart, and compare
   e2e       whole processes: starting, stopping, bad configuration, full disks
+  browser   the example's page in headless Chromium
   asan      the layers' tests and the fuzzers' corpora under the address and undefined-behaviour sanitizers
   tsan      the tests of what runs on several threads, under the thread sanitizer
   lint      ./dev lint --all: every linter on every file
@@ -22,9 +24,9 @@ Not part of a whole run: fresh (all of this on a new Debian 12 made for it; need
 END
 }
 
-all_parts=(unit sim clients crash e2e asan tsan lint)
-core_layers='base|codec|os|sim|storage|queue|object|commit'
-threaded_layers='os|storage|commit|net'
+all_parts=(unit sim clients python crash e2e browser asan tsan lint)
+core_layers='base|codec|os|sim|storage|queue|object|commit|task|supervise|web|worker'
+threaded_layers='os|storage|commit|net|web'
 
 total_passed=0
 total_failed=0
@@ -163,6 +165,8 @@ part_asan() {
 # ---- real processes, driven by pytest
 
 part_clients() { pytest_part clients tests/clients tests/conformance; }
+part_python() { pytest_part python tests/python examples/documents/tests; }
+part_browser() { pytest_part browser tests/browser; }
 part_crash() { pytest_part crash tests/crash; }
 part_e2e() { pytest_part e2e tests/e2e; }
 
