@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# ./dev run: from a checkout to a running stack with the example on it; its state under the example's .headrace/.
+# ./dev run: from a checkout to a running stack with the example on it; state in the example's .headrace/
 
 help() {
   cat <<'END'
