@@ -97,6 +97,13 @@ std::string StoreRoutes::metrics() const {
                   {{"class", fmt::format("{}xx", kind)}});
     }
   }
+  const auto& messages = parts_.sqs.messages();
+  out.counter("headrace_sqs_messages_sent_total", "Messages sent over SQS", messages.sent);
+  out.counter("headrace_sqs_messages_received_total", "Messages handed to receivers", messages.received);
+  out.counter("headrace_sqs_messages_deleted_total", "Messages deleted with a receipt", messages.deleted);
+  out.counter("headrace_sqs_empty_receives_total", "Receives answered without a message",
+              messages.empty_receives);
+  out.counter("headrace_sqs_sent_bytes_total", "Bytes of bodies and attributes sent", messages.sent_bytes);
   for (const auto& [name, count] : parts_.sqs.counters()) {
     out.counter("headrace_sqs_requests_total", "SQS requests by action", count.requests, {{"action", name}});
   }

@@ -149,6 +149,12 @@ Bound Engine::bound(QueueId id, const AttributeChange& change) const {
                  text_bytes(queue->attributes.stored) + text_bytes(queue->tags)};
 }
 
+Bound Engine::bound(QueueId id, const TagChange& change) const {
+  Bound bound = this->bound(id, AttributeChange{});
+  bound.bytes += text_bytes(change.set);
+  return bound;
+}
+
 Bound Engine::bound(std::size_t items) const {
   // Each unit of the step's budget is one entry and at most opens one record.
   const std::size_t entries = items + limits().tick_messages_max;
@@ -182,6 +188,7 @@ Outcome<QueueId> Engine::create(const CreateQueue& request, Time at, Effects& ou
               .created = step.now,
               .modified = step.now};
   if (!s.valid(queue.attributes, queue.id)) return std::unexpected(Fault::kInvalid);
+  if (queue.tags.size() > kTagsMax) return std::unexpected(Fault::kTooManyTags);
   step.log(QueueCreated{queue});
   return s.add_queue(std::move(queue)).queue.id;
 }
@@ -199,6 +206,21 @@ Outcome<void> Engine::set_attributes(QueueId id, const AttributeChange& change, 
   q->queue.modified = step.now;
   step.log(QueueChanged{id, step.now, q->queue.attributes, q->queue.tags});
   s.reschedule(*q);
+  return {};
+}
+
+Outcome<void> Engine::tag(QueueId id, const TagChange& change, Time at, Effects& out) {
+  QueueState* q = state_->find(id);
+  if (q == nullptr) return std::unexpected(Fault::kNoSuchQueue);
+  std::map<std::string, std::string> tags = q->queue.tags;
+  for (const auto& [key, value] : change.set) tags.insert_or_assign(key, value);
+  for (const std::string& key : change.remove) tags.erase(key);
+  if (tags.size() > kTagsMax) return std::unexpected(Fault::kTooManyTags);
+  if (tags == q->queue.tags) return {};
+  Step step = state_->step(at, out);
+  q->queue.tags = std::move(tags);
+  q->queue.modified = step.now;
+  step.log(QueueChanged{id, step.now, q->queue.attributes, q->queue.tags});
   return {};
 }
 

@@ -38,6 +38,7 @@ enum class Fault : std::uint8_t {
   kNoSuchQueue,     // QueueDoesNotExist
   kNameExists,      // QueueNameExists: same name, different attributes
   kTooManyQueues,   // our own limit
+  kTooManyTags,     // more than kTagsMax (InvalidParameterValue)
   kOverLimit,       // OverLimit: in-flight quota of the queue
   kReceiptInvalid,  // ReceiptHandleIsInvalid: of another queue, or never given out
   kNotInflight,     // MessageNotInflight
@@ -130,6 +131,7 @@ class Engine {
   // --- how much a step may log ---
   Bound bound(const CreateQueue& request) const;
   Bound bound(QueueId id, const AttributeChange& change) const;
+  Bound bound(QueueId id, const TagChange& change) const;
   Bound bound(std::span<const SendEntry> entries) const;
   // Of every other command, with the number of receipts or of max_messages; of tick(), with 0.
   Bound bound(std::size_t items) const;
@@ -138,6 +140,7 @@ class Engine {
   // The same name answers the queue that is there, if the attributes asked for are those it has.
   Outcome<QueueId> create(const CreateQueue& request, Time now, Effects& out);
   Outcome<void> set_attributes(QueueId id, const AttributeChange& change, Time now, Effects& out);
+  Outcome<void> tag(QueueId id, const TagChange& change, Time now, Effects& out);
   Outcome<void> remove(QueueId id, Time now, Effects& out);  // its waiters are answered with nothing
   Outcome<void> purge(QueueId id, Time now, Effects& out);   // messages sent before now are gone
   Outcome<std::vector<Sent>> send(QueueId id, std::span<const SendEntry> entries, Time now, Effects& out);

@@ -6,10 +6,12 @@
 #include "base/uuid.h"
 #include "storage/log/record.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace hr::queue {
 
@@ -51,6 +53,13 @@ struct CreateQueue {
   std::string name;     // 1 to 80 of [A-Za-z0-9_-]
   AttributeChange attributes;
   std::map<std::string, std::string> tags;
+};
+
+inline constexpr std::size_t kTagsMax = 50;
+
+struct TagChange {
+  std::map<std::string, std::string> set;
+  std::vector<std::string> remove;  // those that are not there are no error
 };
 
 struct Queue {

@@ -128,6 +128,32 @@ TEST(Queues, an_empty_value_removes_a_stored_attribute) {
   EXPECT_EQ(b.engine().find(q)->modified, b.engine().find(q)->created + 5s);
 }
 
+TEST(Queues, tags_are_set_overwritten_and_removed_by_key) {
+  Rig b;
+  const QueueId q = b.create("jobs");
+  b.advance(1s);
+  ASSERT_TRUE(b.tag(q, {.set = {{"team", "a"}, {"stage", ""}}, .remove = {}}));
+  ASSERT_TRUE(b.tag(q, {.set = {{"team", "b"}}, .remove = {"stage", "never there"}}));
+  const std::map<std::string, std::string> left{{"team", "b"}};
+  EXPECT_EQ(b.engine().find(q)->tags, left);
+  EXPECT_EQ(b.engine().find(q)->modified, b.now());
+  EXPECT_EQ(b.restored()->find(q)->tags, left);
+  const std::size_t logged = b.log().size();
+  ASSERT_TRUE(b.tag(q, {.set = left, .remove = {}}));
+  EXPECT_EQ(b.log().size(), logged);
+  EXPECT_EQ(b.tag(QueueId{99}, {}), std::unexpected(Fault::kNoSuchQueue));
+}
+
+TEST(Queues, a_queue_has_at_most_50_tags) {
+  Rig b;
+  const QueueId q = b.create("jobs");
+  TagChange fifty;
+  for (std::size_t i = 0; i < kTagsMax; ++i) fifty.set["k" + std::to_string(i)] = "v";
+  ASSERT_TRUE(b.tag(q, fifty));
+  EXPECT_EQ(b.tag(q, {.set = {{"one more", ""}}, .remove = {}}), std::unexpected(Fault::kTooManyTags));
+  EXPECT_TRUE(b.tag(q, {.set = {{"one more", ""}}, .remove = {"k0"}}));
+}
+
 TEST(Queues, a_list_is_in_name_order_by_prefix_and_page) {
   Rig b;
   for (const char* name : {"b2", "a", "b1", "b3", "c"}) b.create(name);

@@ -85,6 +85,13 @@ class Rig {
     commit(step, bound);
     return done;
   }
+  Outcome<void> tag(QueueId id, const TagChange& change) {
+    const Bound bound = engine_->bound(id, change);
+    Effects step;
+    auto done = engine_->tag(id, change, now_, step);
+    commit(step, bound);
+    return done;
+  }
   Outcome<void> remove(QueueId id) {
     return run([&](Effects& step) { return engine_->remove(id, now_, step); });
   }

@@ -13,6 +13,8 @@ wire::sqs::Error to_error(queue::Fault fault) {
               "A queue already exists with the same name and a different value for an attribute"};
     case queue::Fault::kTooManyQueues:
       return {ErrorCode::kOverLimit, "The store holds as many queues as it may."};
+    case queue::Fault::kTooManyTags:
+      return {ErrorCode::kInvalidParameterValue, "Too many tags added for queue."};
     case queue::Fault::kOverLimit:
       return {ErrorCode::kOverLimit, "The maximum number of in flight messages of the queue is reached."};
     case queue::Fault::kReceiptInvalid:

@@ -68,6 +68,10 @@ class Service {
   Answered run(const Caller& caller, wire::sqs::SetQueueAttributes& request);
   Answered run(const Caller& caller, wire::sqs::PurgeQueue& request);
   Answered run(const Caller& caller, wire::sqs::ListQueueTags& request);
+  Answered run(const Caller& caller, wire::sqs::TagQueue& request);
+  Answered run(const Caller& caller, wire::sqs::UntagQueue& request);
+  Answered run(const Caller& caller, wire::sqs::AddPermission& request);
+  Answered run(const Caller& caller, wire::sqs::RemovePermission& request);
   Answered run(const Caller& caller, wire::sqs::ListDeadLetterSourceQueues& request);
   Answered run(const Caller& caller, wire::sqs::SendMessage& request);
   Answered run(const Caller& caller, wire::sqs::SendMessageBatch& request);
@@ -86,6 +90,8 @@ class Service {
   // --- queues ---
   Outcome<const queue::Queue*> find(const Caller& caller, ByteView url) const;
   Outcome<queue::AttributeChange> to_change(wire::sqs::QueueAttributes& attributes, const QueueName& of);
+  net::Task<Outcome<void>> set(queue::QueueId queue, const queue::AttributeChange& change);
+  net::Task<Outcome<void>> set_tags(queue::QueueId queue, const queue::TagChange& change);
   Outcome<queue::Redrive> resolve(const wire::sqs::RedrivePolicy& policy, const QueueName& of) const;
   std::optional<Bytes> attribute(const queue::Queue& queue, ByteView name) const;
   Bytes url_of(const Caller& caller, const queue::Queue& queue) const;

@@ -3,6 +3,7 @@
 #include "sqs/commit.h"
 #include "sqs/service.h"
 #include "wire/sqs_attributes.h"
+#include "wire/sqs_policy.h"
 
 #include <fmt/format.h>
 
@@ -21,6 +22,18 @@ using wire::sqs::ErrorCode;
 using wire::sqs::refuse;
 
 constexpr std::string_view kRedrivePolicy = "RedrivePolicy";
+constexpr std::string_view kPolicy = "Policy";
+
+// The attribute as it stands; empty when it is not set.
+ByteView policy_of(const queue::Queue& queue) {
+  const auto at = queue.attributes.stored.find(std::string(kPolicy));
+  return at == queue.attributes.stored.end() ? ByteView() : ByteView(at->second);
+}
+
+Outcome<Answer> nothing_of(const Outcome<void>& done) {
+  if (!done) return std::unexpected(done.error());
+  return wire::sqs::Nothing{};
+}
 
 std::optional<Duration> seconds(const std::optional<std::uint32_t>& value) {
   if (!value) return std::nullopt;
@@ -186,19 +199,69 @@ Answered Service::run(const Caller& caller, wire::sqs::PurgeQueue& request) {
   co_return wire::sqs::Nothing{};
 }
 
+net::Task<Outcome<void>> Service::set(queue::QueueId queue, const queue::AttributeChange& change) {
+  const auto cost = cost_of(parts_.store.queues().bound(queue, change), Space::kGrow);
+  co_return co_await commit<void>(cost, Release::kDurable, [&](auto& engine, Time now, auto& effects) {
+    return engine.set_attributes(queue, change, now, effects);
+  });
+}
+
+net::Task<Outcome<void>> Service::set_tags(queue::QueueId queue, const queue::TagChange& change) {
+  const auto cost = cost_of(parts_.store.queues().bound(queue, change), Space::kGrow);
+  co_return co_await commit<void>(cost, Release::kDurable, [&](auto& engine, Time now, auto& effects) {
+    return engine.tag(queue, change, now, effects);
+  });
+}
+
 Answered Service::run(const Caller& caller, wire::sqs::SetQueueAttributes& request) {
   const auto queue = find(caller, request.queue_url);
   if (!queue) co_return std::unexpected(queue.error());
-  const auto id = (*queue)->id;
   const auto change = to_change(request.attributes, {(*queue)->account, (*queue)->name});
   if (!change) co_return std::unexpected(change.error());
-  const auto cost = cost_of(parts_.store.queues().bound(id, *change), Space::kGrow);
-  const auto set = co_await commit<void>(cost, Release::kDurable, [&](auto& engine, Time now, auto& effects) {
-    return engine.set_attributes(id, *change, now, effects);
-  });
-  if (!set) co_return std::unexpected(set.error());
-  co_return wire::sqs::Nothing{};
+  co_return nothing_of(co_await set((*queue)->id, *change));
 }
+
+// ---- permissions: statements of the Policy attribute. Nothing enforces them: a queue serves the keys of its
+// own account, whatever its policy says.
+
+Answered Service::run(const Caller& caller, wire::sqs::AddPermission& request) {
+  const auto queue = find(caller, request.queue_url);
+  if (!queue) co_return std::unexpected(queue.error());
+  const auto arn = queue_arn(parts_.region, (*queue)->account, (*queue)->name);
+  auto policy = wire::sqs::with_permission(policy_of(**queue), request, arn);
+  if (!policy) co_return std::unexpected(std::move(policy).error());
+  queue::AttributeChange change;
+  change.stored[Bytes(kPolicy)] = std::move(*policy);
+  co_return nothing_of(co_await set((*queue)->id, change));
+}
+
+Answered Service::run(const Caller& caller, wire::sqs::RemovePermission& request) {
+  const auto queue = find(caller, request.queue_url);
+  if (!queue) co_return std::unexpected(queue.error());
+  auto policy = wire::sqs::without_permission(policy_of(**queue), request.label);
+  if (!policy) co_return std::unexpected(std::move(policy).error());
+  queue::AttributeChange change;
+  change.stored[Bytes(kPolicy)] = std::move(*policy);
+  co_return nothing_of(co_await set((*queue)->id, change));
+}
+
+// ---- tags
+
+Answered Service::run(const Caller& caller, wire::sqs::TagQueue& request) {
+  const auto queue = find(caller, request.queue_url);
+  if (!queue) co_return std::unexpected(queue.error());
+  const queue::TagChange change{.set = std::move(request.tags), .remove = {}};
+  co_return nothing_of(co_await set_tags((*queue)->id, change));
+}
+
+Answered Service::run(const Caller& caller, wire::sqs::UntagQueue& request) {
+  const auto queue = find(caller, request.queue_url);
+  if (!queue) co_return std::unexpected(queue.error());
+  const queue::TagChange change{.set = {}, .remove = std::move(request.keys)};
+  co_return nothing_of(co_await set_tags((*queue)->id, change));
+}
+
+// ---- asking
 
 // None: the attribute is not set.
 std::optional<Bytes> Service::attribute(const queue::Queue& queue, ByteView name) const {

@@ -1,6 +1,8 @@
 #include "wire/sqs_parse.h"
 
 #include "codec/base64.h"
+#include "codec/header_field.h"
+#include "codec/xml.h"
 #include "wire/sqs_attributes.h"
 #include "wire/sqs_members.h"
 #include "wire/sqs_message.h"
@@ -73,6 +75,30 @@ Outcome<QueueAttributes> read_attributes(const Json& members) {
   return read_queue_attributes(*attributes);
 }
 
+std::size_t characters(ByteView utf8) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(utf8, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+Outcome<void> check_tag_key(ByteView key) {
+  if (key.empty() || characters(key) > kTagKeyLengthMax) {
+    return refuse(kInvalidParameterValue, "Tag keys must be between 1 and 128 characters in length.");
+  }
+  if (codec::lower_case(key.substr(0, 4)) == "aws:") {
+    return refuse(kInvalidParameterValue, "Tag keys that begin with aws: are reserved.");
+  }
+  if (codec::valid_xml_chars(key)) return {};
+  return refuse(kInvalidParameterValue, "A tag key contains characters that are not allowed.");
+}
+
+Outcome<void> check_tag_value(ByteView value) {
+  if (characters(value) > kTagValueLengthMax) {
+    return refuse(kInvalidParameterValue, "Tag values must be between 0 and 256 characters in length.");
+  }
+  if (codec::valid_xml_chars(value)) return {};
+  return refuse(kInvalidParameterValue, "A tag value contains characters that are not allowed.");
+}
+
 Outcome<Map> read_tags(const Json& members) {
   // CreateQueue calls them "tags", TagQueue "Tags", and both are "Tag" in the Query protocol.
   HR_ASSIGN(const auto* lower, object_of(members, "tags"));
@@ -80,17 +106,97 @@ Outcome<Map> read_tags(const Json& members) {
   Map tags;
   const auto* object = lower != nullptr ? lower : upper;
   if (object == nullptr) return tags;
-  if (object->size() > kTagsMax) return refuse(kInvalidParameterValue, "A queue can have 50 tags at most.");
+  if (object->size() > kTagsMax) return refuse(kInvalidParameterValue, "Too many tags added for queue.");
   for (const auto& [key, value] : *object) {
     const Bytes* text = value.as_string();
     if (text == nullptr) return refuse(kSerialization, "The value of a tag must be a string.");
-    if (key.empty() || key.size() > kTagKeyBytesMax || text->size() > kTagValueBytesMax) {
-      return refuse(kInvalidParameterValue,
-                    "Tag keys must be between 1 and 128 characters in length, tag values at most 256.");
-    }
+    HR_TRY(check_tag_key(key));
+    HR_TRY(check_tag_value(*text));
     tags[key] = *text;
   }
   return tags;
+}
+
+Outcome<Request> read_tag(const Json& members) {
+  TagQueue request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(request.tags, read_tags(members));
+  if (request.tags.empty()) return missing("Tags");
+  return request;
+}
+
+Outcome<Request> read_untag(const Json& members) {
+  UntagQueue request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(request.keys, texts_of(members, "TagKeys"));
+  if (request.keys.empty()) {
+    return refuse(kInvalidParameterValue, "Tag keys must be between 1 and 128 characters in length.");
+  }
+  if (request.keys.size() > kTagsMax) return refuse(kInvalidParameterValue, "Too many tag keys.");
+  for (const auto& key : request.keys) HR_TRY(check_tag_key(key));
+  return request;
+}
+
+Outcome<Bytes> read_label(const Json& members) {
+  HR_ASSIGN(Bytes label, required_text(members, "Label"));
+  if (label.size() <= kLabelBytesMax && std::ranges::all_of(label, is_word_char)) return label;
+  return invalid_value(
+      ByteView(label).substr(0, kLabelBytesMax), "Label",
+      "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length.");
+}
+
+// What another account can be allowed; everything else is the owner's alone.
+constexpr std::array<std::string_view, 9> kSharedActions = {
+    "*",           "ChangeMessageVisibility",    "DeleteMessage", "GetQueueAttributes",
+    "GetQueueUrl", "ListDeadLetterSourceQueues", "PurgeQueue",    "ReceiveMessage",
+    "SendMessage"};
+
+Outcome<void> check_shared(const std::vector<Bytes>& actions) {
+  if (actions.empty()) return missing("Actions");
+  if (actions.size() > kPolicyActionsMax) {
+    return refuse(kOverLimit, fmt::format("{} Actions were found, maximum allowed is {}.", actions.size(),
+                                          kPolicyActionsMax));
+  }
+  for (const ByteView action : actions) {
+    if (std::ranges::find(kSharedActions, action) != kSharedActions.end()) continue;
+    return invalid_value(fmt::format("SQS:{}", action.substr(0, 128)), "ActionName",
+                         parse_action(action) ? "Only the queue owner is allowed to invoke this action."
+                                              : "Please refer to the appropriate WSDL for a list of valid "
+                                                "actions.");
+  }
+  return {};
+}
+
+Outcome<void> check_accounts(const std::vector<Bytes>& accounts) {
+  const auto is_account = [](const Bytes& text) {
+    return text.size() == 12 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+  };
+  if (accounts.size() > kPolicyAccountsMax) {
+    return refuse(kOverLimit, fmt::format("{} Principals were found, maximum allowed is {}.", accounts.size(),
+                                          kPolicyAccountsMax));
+  }
+  const auto bad = std::ranges::find_if_not(accounts, is_account);
+  if (!accounts.empty() && bad == accounts.end()) return {};
+  return invalid_value(fmt::format("[{}]", accounts.empty() ? ByteView() : ByteView(*bad).substr(0, 128)),
+                       "PrincipalId", "Unable to verify.");
+}
+
+Outcome<Request> read_add_permission(const Json& members) {
+  AddPermission request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(request.label, read_label(members));
+  HR_ASSIGN(request.actions, texts_of(members, "Actions"));
+  HR_TRY(check_shared(request.actions));
+  HR_ASSIGN(request.accounts, texts_of(members, "AWSAccountIds"));
+  HR_TRY(check_accounts(request.accounts));
+  return request;
+}
+
+Outcome<Request> read_remove_permission(const Json& members) {
+  RemovePermission request;
+  HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
+  HR_ASSIGN(request.label, read_label(members));
+  return request;
 }
 
 Outcome<Request> read_create(const Json& members) {
@@ -356,12 +462,16 @@ Outcome<Request> read_request(Action action, const Json& members) {
     case Action::kSetQueueAttributes:
       return read_set_attributes(members);
     case Action::kAddPermission:
+      return read_add_permission(members);
+    case Action::kRemovePermission:
+      return read_remove_permission(members);
+    case Action::kTagQueue:
+      return read_tag(members);
+    case Action::kUntagQueue:
+      return read_untag(members);
     case Action::kCancelMessageMoveTask:
     case Action::kListMessageMoveTasks:
-    case Action::kRemovePermission:
     case Action::kStartMessageMoveTask:
-    case Action::kTagQueue:
-    case Action::kUntagQueue:
       break;
   }
   return refuse(kUnsupportedOperation,

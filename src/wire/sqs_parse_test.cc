@@ -48,8 +48,7 @@ TEST(SqsActions, every_name_parses_to_itself_and_nothing_else_does) {
 
 TEST(SqsActions, what_is_known_but_not_done_says_so) {
   for (const auto action :
-       {Action::kAddPermission, Action::kRemovePermission, Action::kTagQueue, Action::kUntagQueue,
-        Action::kStartMessageMoveTask, Action::kListMessageMoveTasks, Action::kCancelMessageMoveTask}) {
+       {Action::kStartMessageMoveTask, Action::kListMessageMoveTasks, Action::kCancelMessageMoveTask}) {
     const auto refused = parse_json_request(action, "{}");
     EXPECT_EQ(code_of(refused), ErrorCode::kUnsupportedOperation);
     EXPECT_EQ(refused.error().message,
@@ -189,6 +188,55 @@ TEST(SqsCreateQueue, tags_are_50_at_most) {
   };
   EXPECT_TRUE(with(50));
   EXPECT_EQ(code_of(with(51)), ErrorCode::kInvalidParameterValue);
+}
+
+TEST(SqsTags, keys_have_1_to_128_characters_and_values_256_at_most) {
+  const auto tag = [](const std::string& key, const std::string& value) {
+    return json<TagQueue>(Action::kTagQueue,
+                          fmt::format(R"({{"QueueUrl":"u","Tags":{{"{}":"{}"}}}})", key, value));
+  };
+  std::string umlauts;
+  for (int i = 0; i < 128; ++i) umlauts += "\u00fc";  // characters count, not bytes
+  EXPECT_TRUE(tag(umlauts, std::string(256, 'v')));
+  EXPECT_EQ(code_of(tag(umlauts + "x", "")), ErrorCode::kInvalidParameterValue);
+  EXPECT_EQ(code_of(tag("", "v")), ErrorCode::kInvalidParameterValue);
+  EXPECT_EQ(code_of(tag("k", std::string(257, 'v'))), ErrorCode::kInvalidParameterValue);
+  EXPECT_EQ(code_of(tag("AWS:k", "v")), ErrorCode::kInvalidParameterValue);
+  EXPECT_EQ(code_of(tag("k\\u0001", "v")), ErrorCode::kInvalidParameterValue);
+  EXPECT_EQ(json_error(Action::kTagQueue, R"({"QueueUrl":"u"})"), ErrorCode::kMissingParameter);
+}
+
+TEST(SqsTags, to_be_removed_come_as_a_list) {
+  const auto untag =
+      query<UntagQueue>(Action::kUntagQueue, "QueueUrl=u&TagKey.1=a&TagKey.2=b&Action=UntagQueue");
+  ASSERT_TRUE(untag);
+  EXPECT_EQ(untag->keys, (std::vector<Bytes>{"a", "b"}));
+  EXPECT_EQ(query_error(Action::kUntagQueue, "QueueUrl=u"), ErrorCode::kInvalidParameterValue);
+}
+
+TEST(SqsPermissions, name_a_label_accounts_and_up_to_seven_actions) {
+  const auto add = [](const std::string& form) {
+    return query<AddPermission>(Action::kAddPermission, "QueueUrl=u&" + form);
+  };
+  const auto good = add("Label=share&AWSAccountId.1=111111111111&AWSAccountId.2=222222222222&ActionName.1=*");
+  ASSERT_TRUE(good);
+  EXPECT_EQ(good->label, "share");
+  EXPECT_EQ(good->accounts, (std::vector<Bytes>{"111111111111", "222222222222"}));
+  EXPECT_EQ(good->actions, (std::vector<Bytes>{"*"}));
+  std::string actions;
+  for (int i = 1; i <= 8; ++i) actions += fmt::format("&ActionName.{}=SendMessage", i);
+  EXPECT_EQ(add("Label=l&AWSAccountId.1=111111111111" + actions).error().message,
+            "8 Actions were found, maximum allowed is 7.");
+  EXPECT_TRUE(add("Label=l&AWSAccountId.1=111111111111" + actions.substr(0, actions.size() - 25)));
+  EXPECT_EQ(add("Label=l&AWSAccountId.1=111111111111&ActionName.1=DeleteQueue").error().message,
+            "Value SQS:DeleteQueue for parameter ActionName is invalid. Reason: Only the queue owner is "
+            "allowed to invoke this action.");
+  EXPECT_EQ(add("Label=l&ActionName.1=*").error().message,
+            "Value [] for parameter PrincipalId is invalid. Reason: Unable to verify.");
+  EXPECT_EQ(code_of(add("Label=l&AWSAccountId.1=1&ActionName.1=*")), ErrorCode::kInvalidParameterValue);
+  EXPECT_EQ(code_of(add("Label=a%20b&AWSAccountId.1=111111111111&ActionName.1=*")),
+            ErrorCode::kInvalidParameterValue);
+  EXPECT_EQ(code_of(add("AWSAccountId.1=111111111111&ActionName.1=*")), ErrorCode::kMissingParameter);
 }
 
 TEST(SqsListQueues, pages_are_of_1_to_1000) {

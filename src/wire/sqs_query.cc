@@ -33,6 +33,8 @@ constexpr std::array kFlattened = {
     Flattened{"AttributeName", "AttributeNames", Kind::kList, ""},
     Flattened{"MessageAttributeName", "MessageAttributeNames", Kind::kList, ""},
     Flattened{"MessageSystemAttributeName", "MessageSystemAttributeNames", Kind::kList, ""},
+    Flattened{"AWSAccountId", "AWSAccountIds", Kind::kList, ""},
+    Flattened{"ActionName", "Actions", Kind::kList, ""},
     Flattened{"TagKey", "TagKeys", Kind::kList, ""},
     Flattened{"StringListValue", "StringListValues", Kind::kList, ""},
     Flattened{"BinaryListValue", "BinaryListValues", Kind::kList, ""},

@@ -28,9 +28,13 @@ inline constexpr std::size_t kAttributeNameBytesMax = 256;
 inline constexpr std::size_t kGroupIdBytesMax = 128;
 inline constexpr std::size_t kReceiptBytesMax = 1024;
 inline constexpr std::size_t kTagsMax = 50;
-inline constexpr std::size_t kTagKeyBytesMax = 128;
-inline constexpr std::size_t kTagValueBytesMax = 256;
+inline constexpr std::size_t kTagKeyLengthMax = 128;  // characters
+inline constexpr std::size_t kTagValueLengthMax = 256;
 inline constexpr std::size_t kPolicyBytesMax = 20'480;
+inline constexpr std::size_t kPolicyStatementsMax = 20;
+inline constexpr std::size_t kPolicyActionsMax = 7;  // of one AddPermission
+inline constexpr std::size_t kPolicyAccountsMax = 50;
+inline constexpr std::size_t kLabelBytesMax = 80;
 inline constexpr int kDelaySecondsMax = 900;
 inline constexpr int kVisibilitySecondsMax = 43'200;
 inline constexpr int kWaitSecondsMax = 20;
@@ -180,15 +184,34 @@ struct PurgeQueue {
 struct ListQueueTags {
   Bytes queue_url;
 };
+struct TagQueue {
+  Bytes queue_url;
+  Map tags;
+};
+struct UntagQueue {
+  Bytes queue_url;
+  std::vector<Bytes> keys;
+};
+struct AddPermission {
+  Bytes queue_url;
+  Bytes label;
+  std::vector<Bytes> accounts;  // 12 digits each
+  std::vector<Bytes> actions;   // "SendMessage", "*"
+};
+struct RemovePermission {
+  Bytes queue_url;
+  Bytes label;
+};
 struct ListDeadLetterSourceQueues {
   Bytes queue_url;
   Bytes after;
   std::optional<int> max;
 };
 
-using Request = std::variant<CreateQueue, ListQueues, GetQueueUrl, DeleteQueue, GetQueueAttributes,
-                             SetQueueAttributes, SendMessage, SendMessageBatch, ReceiveMessage, DeleteMessage,
-                             DeleteMessageBatch, ChangeMessageVisibility, ChangeMessageVisibilityBatch,
-                             PurgeQueue, ListQueueTags, ListDeadLetterSourceQueues>;
+using Request =
+    std::variant<CreateQueue, ListQueues, GetQueueUrl, DeleteQueue, GetQueueAttributes, SetQueueAttributes,
+                 SendMessage, SendMessageBatch, ReceiveMessage, DeleteMessage, DeleteMessageBatch,
+                 ChangeMessageVisibility, ChangeMessageVisibilityBatch, PurgeQueue, ListQueueTags,
+                 ListDeadLetterSourceQueues, TagQueue, UntagQueue, AddPermission, RemovePermission>;
 
 }  // namespace hr::wire::sqs

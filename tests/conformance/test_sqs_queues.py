@@ -290,6 +290,38 @@ class TestRedrivePolicy:
             api("CreateQueue", QueueName="never", Attributes={"RedrivePolicy": policy})
         assert "RedriveAllowPolicy" in refused.value.message
 
+    def test_the_target_names_up_to_ten_sources(
+        self, api: Api, store: Store, make_queue: Callable[..., str]
+    ) -> None:
+        """API_SetQueueAttributes, RedriveAllowPolicy: byQueue, sourceQueueArns."""
+        dead, friend, stranger = make_queue(), make_queue(), make_queue()
+        allow = {"redrivePermission": "byQueue", "sourceQueueArns": [arn(store, friend)]}
+        api("SetQueueAttributes", QueueUrl=dead, Attributes={"RedriveAllowPolicy": json.dumps(allow)})
+        redrive = {"RedrivePolicy": json.dumps({"deadLetterTargetArn": arn(store, dead), "maxReceiveCount": 2})}
+        api("SetQueueAttributes", QueueUrl=friend, Attributes=redrive)
+        with pytest.raises(SqsError) as refused:
+            api("SetQueueAttributes", QueueUrl=stranger, Attributes=redrive)
+        assert refused.value.code == "InvalidParameterValue"
+        allow["sourceQueueArns"] = [f"{arn(store, dead)}{n}" for n in range(11)]
+        with pytest.raises(SqsError) as refused:
+            api("SetQueueAttributes", QueueUrl=dead, Attributes={"RedriveAllowPolicy": json.dumps(allow)})
+        assert refused.value.code == "InvalidAttributeValue"
+
+    def test_sources_come_in_pages(self, api: Api, store: Store, make_queue: Callable[..., str]) -> None:
+        """API_ListDeadLetterSourceQueues: MaxResults, NextToken."""
+        dead = make_queue()
+        policy = json.dumps({"deadLetterTargetArn": arn(store, dead), "maxReceiveCount": 2})
+        sources = [make_queue(RedrivePolicy=policy) for _ in range(5)]
+        found: list[str] = []
+        members: dict[str, object] = {"QueueUrl": dead, "MaxResults": 2}
+        for expected in (2, 2, 1):
+            page = api("ListDeadLetterSourceQueues", **members)
+            assert len(page["queueUrls"]) == expected
+            found += page["queueUrls"]
+            members["NextToken"] = page.get("NextToken", "")
+        assert (sorted(found), members["NextToken"]) == (sorted(sources), "")
+        assert api("ListDeadLetterSourceQueues", QueueUrl=sources[0]).get("queueUrls", []) == []
+
 
 class TestPurgeQueue:
     def test_everything_is_gone(self, api: Api, queue: str) -> None:
@@ -309,29 +341,117 @@ class TestPurgeQueue:
         assert refused.value.code == NOT_THERE
 
 
-class TestUnsupportedActions:
+class TestTags:
+    def test_are_set_overwritten_listed_and_removed(self, api: Api, queue: str) -> None:
+        """API_TagQueue: "A new tag with a key identical to that of an existing tag overwrites the existing
+        tag." API_UntagQueue, API_ListQueueTags.
+        """
+        assert api("TagQueue", QueueUrl=queue, Tags={"team": "a", "größe": "ä & <b>"}) == {}
+        assert api("TagQueue", QueueUrl=queue, Tags={"team": "b", "empty": ""}) == {}
+        assert api("ListQueueTags", QueueUrl=queue)["Tags"] == {"team": "b", "größe": "ä & <b>", "empty": ""}
+        assert api("UntagQueue", QueueUrl=queue, TagKeys=["team", "never there"]) == {}
+        assert api("ListQueueTags", QueueUrl=queue)["Tags"] == {"größe": "ä & <b>", "empty": ""}
+        api("UntagQueue", QueueUrl=queue, TagKeys=["größe", "empty"])
+        assert api("ListQueueTags", QueueUrl=queue) == {}
+
+    def test_are_50_at_most(self, api: Api, queue: str) -> None:
+        """Developer Guide, "Tagging": 50 tags for each queue."""
+        api("TagQueue", QueueUrl=queue, Tags={f"k{n}": "v" for n in range(50)})
+        api("TagQueue", QueueUrl=queue, Tags={"k0": "again"})
+        with pytest.raises(SqsError) as refused:
+            api("TagQueue", QueueUrl=queue, Tags={"one more": "v"})
+        assert (refused.value.code, refused.value.status) == ("InvalidParameterValue", 400)
+        assert len(api("ListQueueTags", QueueUrl=queue)["Tags"]) == 50
+
     @pytest.mark.parametrize(
-        ("action", "members"),
+        "tags", [{"": "v"}, {"k" * 129: "v"}, {"k": "v" * 257}, {"aws:k": "v"}, {f"k{n}": "" for n in range(51)}]
+    )
+    def test_outside_the_limits_are_refused(self, api: Api, queue: str, tags: dict[str, str]) -> None:
+        """Developer Guide, "Tagging": keys of 1 to 128, values of 0 to 256 characters."""
+        with pytest.raises(SqsError) as refused:
+            api("TagQueue", QueueUrl=queue, Tags=tags)
+        assert refused.value.code == "InvalidParameterValue"
+        assert api("ListQueueTags", QueueUrl=queue) == {}
+
+    def test_of_no_queue_is_an_error(self, api: Api, queue: str) -> None:
+        """API_TagQueue, Errors: QueueDoesNotExist."""
+        for action, members in (("TagQueue", {"Tags": {"a": "b"}}), ("UntagQueue", {"TagKeys": ["a"]})):
+            with pytest.raises(SqsError) as refused:
+                api(action, QueueUrl=queue + "-none", **members)
+            assert refused.value.code == NOT_THERE
+
+
+class TestPermissions:
+    def test_are_statements_of_the_policy(self, api: Api, store: Store, queue: str) -> None:
+        """API_AddPermission: "AddPermission generates a policy for you." API_RemovePermission."""
+        members = {"QueueUrl": queue, "AWSAccountIds": ["111111111111"], "Actions": ["SendMessage"]}
+        assert api("AddPermission", Label="first", **members) == {}
+        second = {**members, "AWSAccountIds": ["111111111111", "222222222222"], "Actions": ["*"]}
+        api("AddPermission", Label="second", **second)
+        policy = json.loads(attributes_of(api, queue, "Policy")["Policy"])
+        own = arn(store, queue)
+        assert policy["Id"] == f"{own}/SQSDefaultPolicy"
+        assert policy["Statement"][0] == {
+            "Sid": "first",
+            "Effect": "Allow",
+            "Principal": {"AWS": "arn:aws:iam::111111111111:root"},
+            "Action": "SQS:SendMessage",
+            "Resource": own,
+        }
+        assert policy["Statement"][1]["Principal"]["AWS"] == [
+            "arn:aws:iam::111111111111:root",
+            "arn:aws:iam::222222222222:root",
+        ]
+        with pytest.raises(SqsError) as refused:
+            api("AddPermission", Label="first", **members)
+        assert refused.value.message == "Value first for parameter Label is invalid. Reason: Already exists."
+        assert api("RemovePermission", QueueUrl=queue, Label="first") == {}
+        (left,) = json.loads(attributes_of(api, queue, "Policy")["Policy"])["Statement"]
+        assert left["Sid"] == "second"
+        api("RemovePermission", QueueUrl=queue, Label="second")
+        assert attributes_of(api, queue, "Policy") == {}
+
+    def test_that_are_not_there_cannot_be_removed(self, api: Api, queue: str) -> None:
+        """AWS's own words."""
+        with pytest.raises(SqsError) as refused:
+            api("RemovePermission", QueueUrl=queue, Label="test")
+        assert (refused.value.code, refused.value.message) == (
+            "InvalidParameterValue",
+            "Value test for parameter Label is invalid. Reason: can't find label on existing policy.",
+        )
+
+    @pytest.mark.parametrize(
+        ("change", "code", "status"),
         [
-            ("TagQueue", {"Tags": {"a": "b"}}),
-            ("UntagQueue", {"TagKeys": ["a"]}),
-            ("AddPermission", {"Label": "l", "AWSAccountIds": ["123456789012"], "Actions": ["SendMessage"]}),
-            ("RemovePermission", {"Label": "l"}),
+            ({"Actions": ["SendMessage"] * 8}, "OverLimit", 403),
+            ({"Actions": ["DeleteQueue"]}, "InvalidParameterValue", 400),
+            ({"Actions": ["Sing"]}, "InvalidParameterValue", 400),
+            ({"AWSAccountIds": ["12"]}, "InvalidParameterValue", 400),
+            ({"Label": "a b"}, "InvalidParameterValue", 400),
+            ({"Label": "l" * 81}, "InvalidParameterValue", 400),
+            ({"Label": ""}, "MissingParameter", 400),
         ],
     )
-    def test_say_that_they_are_not_done_here(
-        self, api: Api, queue: str, action: str, members: dict[str, object]
+    def test_outside_the_rules_are_refused(
+        self, api: Api, queue: str, change: dict[str, object], code: str, status: int
     ) -> None:
-        """API_SendMessage, Errors: UnsupportedOperation."""
+        """API_AddPermission, Errors: OverLimit; Label, AWSAccountIds, Actions."""
+        members: dict[str, object] = {
+            "Label": "l",
+            "AWSAccountIds": ["111111111111"],
+            "Actions": ["SendMessage"],
+        }
         with pytest.raises(SqsError) as refused:
-            api(action, QueueUrl=queue, **members)
-        assert refused.value.code == "AWS.SimpleQueueService.UnsupportedOperation"
-        assert refused.value.message == f"{action} is not supported by this version of Headrace."
+            api("AddPermission", QueueUrl=queue, **(members | change))
+        assert (refused.value.code, refused.value.status) == (code, status)
+        assert attributes_of(api, queue, "Policy") == {}
 
+
+class TestUnsupportedActions:
     @pytest.mark.parametrize(
         "action", ["StartMessageMoveTask", "CancelMessageMoveTask", "ListMessageMoveTasks"]
     )
-    def test_of_newer_clients_too(self, json_api: Api, action: str) -> None:
+    def test_say_that_they_are_not_done_here(self, json_api: Api, action: str) -> None:
         """API_StartMessageMoveTask, Errors: UnsupportedOperation."""
         with pytest.raises(SqsError) as refused:
             json_api(action, SourceArn="arn:aws:sqs:us-east-1:000000000000:q", TaskHandle="x")

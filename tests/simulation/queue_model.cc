@@ -241,6 +241,23 @@ Outcome<void> QueueModel::set_attributes(QueueId id, const AttributeChange& chan
   return {};
 }
 
+Outcome<void> QueueModel::tag(QueueId id, const TagChange& change, Time now) {
+  Queue* q = find(id);
+  if (q == nullptr) return refuse(Fault::kNoSuchQueue);
+  auto tags = q->queue.tags;
+  for (const auto& [key, value] : change.set) tags[key] = value;
+  for (const auto& key : change.remove) tags.erase(key);
+  if (tags.size() > 50) return refuse(Fault::kTooManyTags);
+  now_ = now;
+  q->queue.tags = tags;
+  return {};
+}
+
+std::map<std::string, std::string> QueueModel::tags(QueueId id) const {
+  const Queue* q = find(id);
+  return q == nullptr ? std::map<std::string, std::string>{} : q->queue.tags;
+}
+
 Outcome<void> QueueModel::remove(QueueId id, Time now) {
   Queue* q = find(id);
   if (q == nullptr) return refuse(Fault::kNoSuchQueue);

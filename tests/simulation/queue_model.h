@@ -5,6 +5,7 @@
 #include "queue/engine.h"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,6 +19,7 @@ class QueueModel {
 
   queue::Outcome<queue::QueueId> create(const queue::CreateQueue& request, Time now);
   queue::Outcome<void> set_attributes(queue::QueueId id, const queue::AttributeChange& change, Time now);
+  queue::Outcome<void> tag(queue::QueueId id, const queue::TagChange& change, Time now);
   queue::Outcome<void> remove(queue::QueueId id, Time now);
   queue::Outcome<void> purge(queue::QueueId id, Time now);
   queue::Outcome<std::vector<queue::Sent>> send(queue::QueueId id, std::span<const queue::SendEntry> entries,
@@ -31,6 +33,7 @@ class QueueModel {
   void tick(Time now);
   void restart();  // the waiting receivers are gone
 
+  std::map<std::string, std::string> tags(queue::QueueId id) const;
   queue::Counts counts(queue::QueueId id) const;
   Time next_deadline() const;
   std::vector<queue::QueueId> queues() const;

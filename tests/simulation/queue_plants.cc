@@ -207,6 +207,15 @@ class LeaseWithoutEnd : public QueueSubject {
   }
 };
 
+class UntagsFirst : public QueueSubject {
+ public:
+  using QueueSubject::QueueSubject;
+  Outcome<void> tag(QueueId id, const TagChange& change, Time now, Effects& out) override {
+    const auto removed = engine().tag(id, {.set = {}, .remove = change.remove}, now, out);
+    return removed ? engine().tag(id, {.set = change.set, .remove = {}}, now, out) : removed;
+  }
+};
+
 template <class S>
 QueuePlant plant(std::string name) {
   return {std::move(name), [](Limits limits) { return std::make_unique<S>(limits); }};
@@ -214,6 +223,7 @@ QueuePlant plant(std::string name) {
 
 constexpr auto kNoDelay = [](MessageSent& r) { r.delay = 0ms; };
 constexpr auto kNoLease = [](MessagesReceived& r) { r.lease = 0ms; };
+constexpr auto kNoTags = [](QueueChanged& r) { r.tags.clear(); };
 constexpr auto kNextId = [](MessageSent& r) { ++r.id.bytes[15]; };
 
 }  // namespace
@@ -237,6 +247,8 @@ std::vector<QueuePlant> queue_plants() {
       plant<Unlogged<QueuePurged>>("a purge is not logged"),
       plant<Miswritten<MessageSent, kNoDelay>>("a delay is lost at a restart"),
       plant<Miswritten<MessagesReceived, kNoLease>>("a lease is lost at a restart"),
+      plant<Miswritten<QueueChanged, kNoTags>>("tags are lost at a restart"),
+      plant<UntagsFirst>("a tag set and removed at once stays"),
       plant<Miswritten<MessageSent, kNextId>>("a message id changes at a restart"),
   };
 }

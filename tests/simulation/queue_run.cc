@@ -110,7 +110,8 @@ class Run {
     if (dice < 930) return advance();
     if (dice < 945) return cancel();
     if (dice < 970) return create();
-    if (dice < 988) return set_attributes();
+    if (dice < 982) return set_attributes();
+    if (dice < 988) return tag();
     if (dice < 992) return remove();
     if (dice < 997) return purge();
     restart();
@@ -255,6 +256,20 @@ class Run {
     Effects out;
     agree("set attributes", subject_->set_attributes(q, change, now_, out),
           model_.set_attributes(q, change, now_));
+    commit(out, bound);
+  }
+
+  void tag() {
+    const QueueId q = any_queue();
+    TagChange change;
+    for (std::uint64_t n = below(30); n > 0; --n)
+      change.set[fmt::format("k{}", below(70))] = one_in(2) ? "" : "v";
+    for (std::uint64_t n = below(20); n > 0; --n) change.remove.push_back(fmt::format("k{}", below(70)));
+    const Bound bound = subject_->engine().bound(q, change);
+    Effects out;
+    agree("tag", subject_->tag(q, change, now_, out), model_.tag(q, change, now_));
+    const queue::Queue* ours = subject_->engine().find(q);
+    if (ours != nullptr && ours->tags != model_.tags(q)) differ("tag: other tags");
     commit(out, bound);
   }
 

@@ -30,6 +30,10 @@ class QueueSubject {
                                               Time now, Effects& out) {
     return engine().set_attributes(id, change, now, out);
   }
+  virtual queue::Outcome<void> tag(queue::QueueId id, const queue::TagChange& change, Time now,
+                                   Effects& out) {
+    return engine().tag(id, change, now, out);
+  }
   virtual queue::Outcome<void> purge(queue::QueueId id, Time now, Effects& out) {
     return engine().purge(id, now, out);
   }
