@@ -88,7 +88,7 @@ def test_pip_knows_it_and_can_uninstall_it(tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "venv"
     subprocess.run([FOUND[USABLE[0]], "-m", "venv", folder], check=True, timeout=300)
     assert install(folder).returncode == 0
-    pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
     listed = subprocess.run([*pip, "list"], capture_output=True, text=True, check=True, timeout=120)
     assert re.search(r"^headrace +0\.1\.0$", listed.stdout, re.MULTILINE)
     subprocess.run([*pip, "uninstall", "--yes", "headrace"], capture_output=True, check=True, timeout=120)
@@ -99,8 +99,8 @@ def test_pip_takes_the_wheel_itself(tmp_path: pathlib.Path) -> None:
     (wheel,) = PROGRAM.parent.glob("headrace-*.whl")
     folder = tmp_path / "venv"
     subprocess.run([FOUND[USABLE[-1]], "-m", "venv", folder], check=True, timeout=300)
-    pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--no-index", wheel], capture_output=True, check=True, timeout=120)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--no-index", str(wheel)], capture_output=True, check=True, timeout=120)
     subprocess.run([folder / "bin" / "python", "-c", "import headrace"], check=True, timeout=60)
 
 

@@ -114,9 +114,9 @@ def third_party_in_header(source: Source) -> Iterator[int]:
     libraries = r"boost/beast|rocksdb/|Python\.h|simdjson|expat|toml\+\+|CLI/|openssl/|prometheus/|systemd/"
     heavy = re.compile(rf'#include [<"]({libraries})')
     asio = re.compile(r'#include [<"]boost/')
+    coroutines = source.under("src/net", "src/sqs", "src/s3", "src/api", "src/remote", "src/worker")
     for n, line in enumerate(source.code, 1):
-        if heavy.match(line) or (asio.match(line) and not source.under(
-            "src/net", "src/sqs", "src/s3", "src/api", "src/remote", "src/worker")):
+        if heavy.match(line) or (asio.match(line) and not coroutines):
             yield n
 
 
