@@ -6,7 +6,7 @@
 #     and is given only to targets that name it in USES (it is never passed on);
 #   - USES may name lower levels only, checked here when CMake runs;
 #   - link_NAME links the whole archive against exactly the declared layers; headers_NAME compiles every
-#     header of the layer alone.
+#     header of the layer alone that no .cc of the same name includes first.
 # Unit tests (*_test.cc) stand beside the code and become test_NAME, which may also use TEST_USES.
 
 function(hr_layer name)
@@ -37,10 +37,18 @@ function(hr_layer name)
   endforeach()
   target_link_libraries(hr_${name} PUBLIC ${arg_LIBS})
 
-  # Every header alone.
+  # Every header alone: by the .cc of its name where that includes it first, else by a file made for it.
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${dir} ${dir}/*.h)
   set(stubs)
   foreach(header IN LISTS headers)
+    string(REGEX REPLACE "\\.h$" ".cc" own ${dir}/${header})
+    set(first "")
+    if(EXISTS ${own})
+      file(STRINGS ${own} first REGEX "^#include" LIMIT_COUNT 1)
+    endif()
+    if(first STREQUAL "#include \"${name}/${header}\"")
+      continue()
+    endif()
     string(REPLACE "/" "_" flat ${header})
     set(stub ${PROJECT_BINARY_DIR}/headers/${name}/${flat}.cc)
     file(CONFIGURE OUTPUT ${stub} CONTENT "#include \"${name}/${header}\"\n")

@@ -15,7 +15,8 @@ constexpr std::string_view kRoot = "/_headrace/";
 constexpr std::string_view kJobs = "jobs/";
 
 net::Response json_response(int status, std::string body) {
-  net::Response response{.status = status, .headers = {}, .body = body + "\n", .announced_length = {}};
+  body += '\n';
+  net::Response response{.status = status, .headers = {}, .body = std::move(body), .announced_length = {}};
   response.headers.add("Content-Type", "application/json");
   response.headers.add("Cache-Control", "no-store");
   return response;
