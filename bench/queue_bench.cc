@@ -16,10 +16,12 @@ using namespace hr::queue;
 
 class Bench {
  public:
-  explicit Bench(std::size_t queues) {
+  // `groups`: of FIFO queues, whose messages go to them in turn; 0 makes other queues.
+  explicit Bench(std::size_t queues, std::size_t groups = 0) : groups_(groups) {
     for (std::size_t i = 0; i < queues; ++i) {
       Effects out;
-      queues_.push_back(*engine_.create({"000000000000", "queue" + std::to_string(i), {}, {}}, now_, out));
+      const std::string name = "queue" + std::to_string(i) + (groups > 0 ? ".fifo" : "");
+      queues_.push_back(*engine_.create({"000000000000", name, {}, {}}, now_, out));
     }
   }
 
@@ -29,6 +31,9 @@ class Bench {
       ++sent_;
       std::memcpy(e.id.bytes.data(), &sent_, sizeof sent_);
       e.content.assign(300, 'x');
+      if (groups_ == 0) continue;
+      e.group = GroupKey{1 + sent_ % groups_};
+      std::memcpy(e.deduplication.emplace().bytes.data(), &sent_, sizeof sent_);
     }
     Effects out;
     static_cast<void>(engine_.send(queues_[queue], entries_, now_, out));
@@ -65,6 +70,7 @@ class Bench {
     engine_.place(out, at_);
   }
 
+  std::size_t groups_;
   Engine engine_{Limits{}};
   Time now_ = from_ms(1'700'000'000'000);
   std::vector<QueueId> queues_;
@@ -100,6 +106,23 @@ void waiting_message(benchmark::State& state) {
   }
 }
 BENCHMARK(waiting_message)->Arg(10'000)->Arg(1'000'000)->Iterations(1);
+
+// range(1): groups. The deduplication ids are gone when it is measured.
+void waiting_fifo_message(benchmark::State& state) {
+  const auto messages = static_cast<std::size_t>(state.range(0));
+  for (auto _ : state) {
+    Bench bench(1, static_cast<std::size_t>(state.range(1)));
+    const std::size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    for (std::size_t sent = 0; sent < messages; sent += 10'000) {
+      bench.fill(10'000);
+      bench.pass(300s);
+    }
+    for (int i = 0; i < 100; ++i) bench.pass(300s);
+    const std::size_t after = mallinfo2().uordblks + mallinfo2().hblkhd;
+    state.counters["bytes/message"] = static_cast<double>(after - before) / static_cast<double>(messages);
+  }
+}
+BENCHMARK(waiting_fifo_message)->Args({1'000'000, 100})->Args({1'000'000, 1'000'000})->Iterations(1);
 
 }  // namespace
 

@@ -16,8 +16,13 @@ constexpr auto kLater = [](const auto& a, const auto& b) {
 
 std::uint64_t& Backlog::counter(Where where) {
   HR_CHECK(where != Where::kNowhere);
-  if (where == Where::kLeased) return counts_.in_flight;
-  return where == Where::kDelayed ? counts_.delayed : counts_.visible;
+  if (where == Where::kLeased || where == Where::kBehindLeased) return counts_.in_flight;
+  return where == Where::kDelayed || where == Where::kBehindDelayed ? counts_.delayed : counts_.visible;
+}
+
+DeadlineHeap<Slot>& Backlog::heap_of(Where where) {
+  if (where == Where::kBehindDelayed || where == Where::kBehindLeased) return behind_;
+  return where == Where::kDue ? due_ : hidden_;
 }
 
 void Backlog::link(Slot slot, Where where) {
@@ -29,8 +34,8 @@ void Backlog::link(Slot slot, Where where) {
     m.next = kNoSlot;
     (ready_last_ == kNoSlot ? ready_first_ : (*slab_)[ready_last_].next) = slot;
     ready_last_ = slot;
-  } else {
-    (where == Where::kDue ? due_ : hidden_).push(Order{*slab_}, m.visible_at, slot);
+  } else if (where != Where::kBehind) {
+    heap_of(where).push(Order{*slab_}, m.visible_at, slot);
   }
 }
 
@@ -40,13 +45,69 @@ void Backlog::unlink(Slot slot) {
   if (m.where == Where::kReady) {
     (m.prev == kNoSlot ? ready_first_ : (*slab_)[m.prev].next) = m.next;
     (m.next == kNoSlot ? ready_last_ : (*slab_)[m.next].prev) = m.prev;
-  } else {
-    (m.where == Where::kDue ? due_ : hidden_).remove(Order{*slab_}, m.prev);
+  } else if (m.where != Where::kBehind) {
+    heap_of(m.where).remove(Order{*slab_}, m.prev);
   }
   m.where = Where::kNowhere;
 }
 
-void Backlog::add(Slot slot, Time now) {
+bool Backlog::is_first(Slot slot) const {
+  return groups_ == nullptr || (*groups_)[(*slab_)[slot].group].first == slot;
+}
+
+GroupKey Backlog::group_of(Slot slot) const {
+  return groups_ == nullptr ? GroupKey::kNone : (*groups_)[(*slab_)[slot].group].key;
+}
+
+Slot Backlog::follower(Slot slot, Time now) const {
+  if (groups_ == nullptr) return kNoSlot;
+  const Slot next = (*slab_)[slot].group_next;
+  return next != kNoSlot && (*slab_)[next].visible_at <= now ? next : kNoSlot;
+}
+
+// The first of its group now.
+void Backlog::promote(Slot slot, Time now) {
+  Message& m = (*slab_)[slot];
+  const bool leased = m.where == Where::kBehindLeased;
+  unlink(slot);
+  if (m.visible_at <= now) {
+    m.visible_at = now;
+    link(slot, Where::kReady);
+  } else {
+    link(slot, leased ? Where::kLeased : Where::kDelayed);
+  }
+}
+
+void Backlog::join(Slot slot, GroupKey key) {
+  Message& m = (*slab_)[slot];
+  m.group = groups_->join(owner_, key);
+  m.group_next = kNoSlot;
+  Group& group = (*groups_)[m.group];
+  if (group.last == kNoSlot) ++group_count_;
+  m.next = group.last;
+  (group.last == kNoSlot ? group.first : (*slab_)[group.last].group_next) = slot;
+  group.last = slot;
+}
+
+void Backlog::leave(Slot slot, Time now) {
+  const Message& m = (*slab_)[slot];
+  Group& group = (*groups_)[m.group];
+  const bool first = group.first == slot;
+  const Slot before = first ? kNoSlot : m.next;
+  (first ? group.first : (*slab_)[before].group_next) = m.group_next;
+  if (group.last == slot) {
+    group.last = before;
+  } else if (!first) {
+    (*slab_)[m.group_next].next = before;
+  }
+  if (!groups_->leave(m.group)) {
+    --group_count_;
+  } else if (first) {
+    promote(group.first, now);
+  }
+}
+
+void Backlog::add(Slot slot, GroupKey group, Time now) {
   Message& m = (*slab_)[slot];
   m.seq = Seq{next_seq_++};
   seqs_.add(m.seq, slot);
@@ -59,11 +120,17 @@ void Backlog::add(Slot slot, Time now) {
     std::push_heap(moved_in_.begin(), moved_in_.end(), kLater);
     ++moved_;
   }
-  link(slot, m.visible_at <= now ? Where::kReady : Where::kDelayed);
+  if (groups_ != nullptr) join(slot, group);
+  if (is_first(slot)) {
+    link(slot, m.visible_at <= now ? Where::kReady : Where::kDelayed);
+  } else {
+    link(slot, m.visible_at <= now ? Where::kBehind : Where::kBehindDelayed);
+  }
 }
 
-void Backlog::release(Slot slot) {
+void Backlog::release(Slot slot, Time now) {
   unlink(slot);
+  if (groups_ != nullptr) leave(slot, now);
   seqs_.erase((*slab_)[slot].seq);
   if ((*slab_)[slot].moved) --moved_;
 }
@@ -71,7 +138,11 @@ void Backlog::release(Slot slot) {
 void Backlog::hide(Slot slot, Time visible_at, Time now) {
   unlink(slot);
   (*slab_)[slot].visible_at = visible_at;
-  link(slot, visible_at <= now ? Where::kReady : Where::kLeased);
+  if (is_first(slot)) {
+    link(slot, visible_at <= now ? Where::kReady : Where::kLeased);
+  } else {
+    link(slot, visible_at <= now ? Where::kBehind : Where::kBehindLeased);
+  }
 }
 
 Slot Backlog::peek(Time now) const {
@@ -98,9 +169,18 @@ void Backlog::settle(Time now, std::size_t& budget) {
     link(slot, Where::kDue);
     --budget;
   }
+  while (budget > 0 && !behind_.empty() && behind_.top().due <= now) {
+    const Slot slot = behind_.top().item;
+    unlink(slot);
+    link(slot, Where::kBehind);
+    --budget;
+  }
 }
 
-Time Backlog::next_visible() const { return hidden_.empty() ? Time::max() : hidden_.top().due; }
+Time Backlog::next_visible() const {
+  const Time first = hidden_.empty() ? Time::max() : hidden_.top().due;
+  return behind_.empty() ? first : std::min(first, behind_.top().due);
+}
 
 Slot Backlog::oldest_moved() {
   while (!moved_in_.empty() && seqs_.find(moved_in_.front().seq) == kNoSlot) {
@@ -125,6 +205,9 @@ SeqMap Backlog::clear() {
   ready_first_ = ready_last_ = kNoSlot;
   hidden_.clear();
   due_.clear();
+  behind_.clear();
+  group_count_ = 0;
+  if (groups_ != nullptr) owner_ = groups_->new_owner();  // the groups go with their last messages
   counts_ = {};
   std::vector<MovedIn>().swap(moved_in_);
   moved_ = 0;
@@ -137,8 +220,13 @@ std::vector<Slot> Backlog::in_order() const {
   slots.reserve(seqs_.size());
   for (Slot s = ready_first_; s != kNoSlot; s = (*slab_)[s].next) slots.push_back(s);
   const auto sorted_from = static_cast<std::ptrdiff_t>(slots.size());
-  for (const auto* heap : {&due_, &hidden_}) {
+  for (const auto* heap : {&due_, &hidden_, &behind_}) {
     for (const auto& entry : heap->entries()) slots.push_back(entry.item);
+  }
+  for (auto seq = groups_ == nullptr ? std::nullopt : seqs_.at_or_after(Seq{1}); seq;
+       seq = seqs_.at_or_after(Seq{static_cast<std::uint64_t>(*seq) + 1})) {
+    const Slot slot = seqs_.find(*seq);
+    if ((*slab_)[slot].where == Where::kBehind) slots.push_back(slot);
   }
   std::sort(slots.begin() + sorted_from, slots.end(), [&](Slot a, Slot b) {
     const Message &x = (*slab_)[a], &y = (*slab_)[b];
@@ -156,13 +244,13 @@ const char* Backlog::audit() const {
     if (seqs_.find(m.seq) != slot) return "a message is not found by its number";
     if (static_cast<std::uint64_t>(m.seq) >= next_seq_) return "a message's number was not given out";
     if (m.where == Where::kNowhere) return "a message stands nowhere";
-    ++(m.where == Where::kLeased    ? recount.in_flight
-       : m.where == Where::kDelayed ? recount.delayed
-                                    : recount.visible);
-    if (m.where == Where::kLeased && m.receive_count == 0) return "a lease without a receive";
+    const bool leased = m.where == Where::kLeased || m.where == Where::kBehindLeased;
+    const bool delayed = m.where == Where::kDelayed || m.where == Where::kBehindDelayed;
+    ++(leased ? recount.in_flight : delayed ? recount.delayed : recount.visible);
+    if (leased && m.receive_count == 0) return "a lease without a receive";
     if (m.moved) ++moved;
   }
-  for (const auto* heap : {&due_, &hidden_}) {
+  for (const auto* heap : {&due_, &hidden_, &behind_}) {
     for (std::size_t i = 0; i < heap->size(); ++i) {
       const auto& entry = heap->entries()[i];
       if ((*slab_)[entry.item].prev != i) return "a message does not know its place";
@@ -173,7 +261,32 @@ const char* Backlog::audit() const {
   if (slots.size() != seqs_.size()) return "messages without a place";
   if (!(recount == counts_)) return "visible, in flight, delayed";
   if (moved != moved_) return "messages moved in";
-  return nullptr;
+  return groups_ == nullptr ? nullptr : audit_groups();
+}
+
+// Every group from its first message to its last: together they are all there are.
+const char* Backlog::audit_groups() const {
+  std::uint64_t walked = 0, groups = 0;
+  for (const Slot first : in_order()) {
+    if (!is_first(first)) continue;
+    const Group& group = (*groups_)[(*slab_)[first].group];
+    if (group.owner != owner_) return "a group of another queue";
+    std::uint32_t messages = 0;
+    Slot before = kNoSlot;
+    for (Slot slot = first; slot != kNoSlot; before = slot, slot = (*slab_)[slot].group_next) {
+      const Message& m = (*slab_)[slot];
+      if (m.group != (*slab_)[first].group) return "a message in another's group";
+      if ((m.where >= Where::kBehind) != (slot != first))
+        return "the first of a group, and what is behind it";
+      if (slot != first && (m.next != before || m.seq <= (*slab_)[before].seq)) return "a group out of order";
+      if (++messages > group.messages) break;
+    }
+    if (messages != group.messages || group.last != before) return "the messages of a group";
+    walked += messages;
+    ++groups;
+  }
+  if (groups != group_count_) return "the number of groups";
+  return walked == seqs_.size() ? nullptr : "messages without a group";
 }
 
 }  // namespace hr::queue

@@ -6,9 +6,14 @@
 // the `hidden` heap by the end of that; settle() takes those that are over into the `due` heap, a bounded
 // number at a time. peek() looks at the heads of all three, so its answer does not depend on how far settle()
 // is.
+//
+// In a FIFO queue that is so for the first message of each group alone. The others stand behind it, in a heap
+// of their own while they are delayed or leased; a message that becomes the first of its group because the
+// one before it has gone is visible since then, or from its own time on.
 #pragma once
 
 #include "queue/deadline_heap.h"
+#include "queue/groups.h"
 #include "queue/queue.h"
 #include "queue/seq_map.h"
 #include "queue/slab.h"
@@ -21,7 +26,9 @@ namespace hr::queue {
 
 class Backlog {
  public:
-  explicit Backlog(Slab& slab) : slab_(&slab) {}
+  // `groups`: of a FIFO queue, else null.
+  explicit Backlog(Slab& slab, Groups* groups = nullptr)
+      : slab_(&slab), groups_(groups), owner_(groups == nullptr ? 0 : groups->new_owner()) {}
   Backlog(const Backlog&) = delete;
   Backlog& operator=(const Backlog&) = delete;
 
@@ -30,10 +37,10 @@ class Backlog {
   std::uint64_t size() const { return seqs_.size(); }
   const Counts& counts() const { return counts_; }
 
-  // Takes in a slot that is in no queue, under next_seq().
-  void add(Slot slot, Time now);
+  // Takes in a slot that is in no queue, under next_seq(); as the last of its group.
+  void add(Slot slot, GroupKey group, Time now);
   // Out of the queue; the slot is the caller's.
-  void release(Slot slot);
+  void release(Slot slot, Time now);
   // Puts the message where its new `visible_at` belongs. `leased`: as a receive, not as a delay.
   void hide(Slot slot, Time visible_at, Time now);
 
@@ -42,7 +49,11 @@ class Backlog {
   // those.
   void settle(Time now, std::size_t& budget);
   Time next_visible() const;  // of the hidden; Time::max() if there are none
-  Slot oldest();              // the message sent first, or kNoSlot
+  // The one after `slot` in its group, if it is visible: to be handed out in the same receive.
+  Slot follower(Slot slot, Time now) const;
+  GroupKey group_of(Slot slot) const;
+  std::uint64_t groups() const { return group_count_; }
+  Slot oldest();  // the message sent first, or kNoSlot
 
   // Every message at once: the queue is empty, the slots are to be given back by the caller.
   SeqMap clear();
@@ -64,16 +75,25 @@ class Backlog {
   };
 
   void link(Slot slot, Where where);
+  DeadlineHeap<Slot>& heap_of(Where where);
+  bool is_first(Slot slot) const;
+  void join(Slot slot, GroupKey key);
+  void leave(Slot slot, Time now);
+  void promote(Slot slot, Time now);
+  const char* audit_groups() const;
   void unlink(Slot slot);
   std::uint64_t& counter(Where where);
   Slot oldest_moved();
 
   Slab* slab_;
+  Groups* groups_;
+  std::uint64_t owner_;
+  std::uint64_t group_count_ = 0;
   SeqMap seqs_;
   std::uint64_t next_seq_ = 1;
   Counts counts_;
   Slot ready_first_ = kNoSlot, ready_last_ = kNoSlot;
-  DeadlineHeap<Slot> hidden_, due_;
+  DeadlineHeap<Slot> hidden_, due_, behind_;
   // Retention: what was sent here is in the order of seq, so the first one left is the oldest. What was moved
   // here is in a heap that may still name messages that have gone.
   Seq first_own_{1};

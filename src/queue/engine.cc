@@ -17,7 +17,9 @@ bool valid_name(std::string_view name) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
   };
-  return !name.empty() && name.size() <= 80 && std::ranges::all_of(name, allowed);
+  if (name.size() > 80) return false;
+  if (is_fifo(name)) name.remove_suffix(5);
+  return !name.empty() && std::ranges::all_of(name, allowed);
 }
 
 std::uint64_t text_bytes(const std::map<std::string, std::string>& map) {
@@ -64,7 +66,7 @@ QueueState* Engine::State::find(QueueId id) const {
 QueueState& Engine::State::add_queue(Queue queue) {
   const auto id = static_cast<std::uint64_t>(queue.id);
   next_queue = id + 1;
-  auto owned = std::make_unique<QueueState>(std::move(queue), slab);
+  auto owned = std::make_unique<QueueState>(std::move(queue), slab, groups);
   QueueState& q = *owned;
   by_id.emplace(id, std::move(owned));
   by_name.emplace(std::pair<std::string_view, std::string_view>(q.queue.account, q.queue.name), &q);
@@ -79,15 +81,16 @@ void Engine::State::drop_queue(QueueState& q) {
 }
 
 void Engine::State::empty(QueueState& q) {
-  buried.push_back({q.backlog.clear()});
+  buried.push_back({.seqs = q.backlog.clear(), .grouped = q.fifo});
   bury(limits.tick_messages_max);
   reschedule(q);
 }
 
-bool Engine::State::valid(const Attributes& attributes, QueueId own) const {
-  const auto& redrive = attributes.redrive;
-  return in_range(attributes) &&
-         (!redrive || (redrive->dead_letter != own && find(redrive->dead_letter) != nullptr));
+bool Engine::State::valid(const Attributes& attributes, QueueId own, bool fifo) const {
+  if (!in_range(attributes)) return false;
+  if (!attributes.redrive) return true;
+  const QueueState* target = find(attributes.redrive->dead_letter);
+  return target != nullptr && target->queue.id != own && target->fifo == fifo;
 }
 
 // --- questions ---
@@ -172,7 +175,6 @@ Bound Engine::bound(std::span<const SendEntry> entries) const {
 
 Outcome<QueueId> Engine::create(const CreateQueue& request, Time at, Effects& out) {
   State& s = *state_;
-  if (request.name.ends_with(".fifo")) return std::unexpected(Fault::kUnsupported);
   if (!valid_account(request.account) || !valid_name(request.name)) return std::unexpected(Fault::kInvalid);
   if (const Queue* there = find(request.account, request.name)) {
     if (changed(there->attributes, request.attributes) == there->attributes) return there->id;
@@ -187,7 +189,7 @@ Outcome<QueueId> Engine::create(const CreateQueue& request, Time at, Effects& ou
               .tags = request.tags,
               .created = step.now,
               .modified = step.now};
-  if (!s.valid(queue.attributes, queue.id)) return std::unexpected(Fault::kInvalid);
+  if (!s.valid(queue.attributes, queue.id, is_fifo(queue))) return std::unexpected(Fault::kInvalid);
   if (queue.tags.size() > kTagsMax) return std::unexpected(Fault::kTooManyTags);
   step.log(QueueCreated{queue});
   return s.add_queue(std::move(queue)).queue.id;
@@ -199,7 +201,7 @@ Outcome<void> Engine::set_attributes(QueueId id, const AttributeChange& change, 
   if (q == nullptr) return std::unexpected(Fault::kNoSuchQueue);
   Attributes attributes = changed(q->queue.attributes, change);
   // A dead-letter queue that has gone since it was named is no reason to refuse another change.
-  if (change.redrive ? !s.valid(attributes, id) : !in_range(attributes))
+  if (change.redrive ? !s.valid(attributes, id, q->fifo) : !in_range(attributes))
     return std::unexpected(Fault::kInvalid);
   Step step = s.step(at, out);
   q->queue.attributes = std::move(attributes);
@@ -250,29 +252,64 @@ Outcome<void> Engine::purge(QueueId id, Time at, Effects& out) {
 
 // --- messages ---
 
+namespace {
+
+bool sendable(const SendEntry& entry, bool fifo) {
+  if (entry.delay && (*entry.delay < 0s || *entry.delay > kDelayMax)) return false;
+  const bool grouped = entry.group != GroupKey::kNone && entry.deduplication;
+  return fifo ? grouped && !entry.delay : entry.group == GroupKey::kNone && !entry.deduplication;
+}
+
+}  // namespace
+
+// What a record says that was sent, into its queue; at `now`, which is its time.
+Slot Engine::State::admit(QueueState& q, const MessageSent& record) {
+  const Slot slot = slab.take();
+  Message& m = slab[slot];
+  m.id = record.id;
+  m.sent = record.sent;
+  m.visible_at = record.sent + record.delay;
+  q.backlog.add(slot, record.group, now);
+  if (record.deduplication) {
+    originals.put(q.queue.id, *record.deduplication, now, {.seq = m.seq, .id = m.id});
+  }
+  return slot;
+}
+
 Outcome<std::vector<Sent>> Engine::send(QueueId id, std::span<const SendEntry> entries, Time at,
                                         Effects& out) {
   State& s = *state_;
   QueueState* q = s.find(id);
   if (q == nullptr) return std::unexpected(Fault::kNoSuchQueue);
-  for (const SendEntry& entry : entries) {
-    if (entry.delay && (*entry.delay < 0s || *entry.delay > kDelayMax))
-      return std::unexpected(Fault::kInvalid);
+  if (!std::ranges::all_of(entries, [&](const SendEntry& e) { return sendable(e, q->fifo); })) {
+    return std::unexpected(Fault::kInvalid);
+  }
+  if (q->fifo) {
+    s.originals.forget(s.clock(at), 2 * entries.size() + s.limits.tick_messages_max);
+    if (s.originals.size() + entries.size() > s.limits.deduplication_max) {
+      return std::unexpected(Fault::kThrottled);
+    }
   }
   Step step = s.step(at, out);
   std::vector<Sent> sent;
   for (const SendEntry& entry : entries) {
-    const Duration delay = entry.delay.value_or(q->queue.attributes.delay);
-    const Slot slot = s.slab.take();
-    Message& m = s.slab[slot];
-    m.id = entry.id;
-    m.sent = step.now;
-    m.visible_at = step.now + delay;
-    m.at.offset = static_cast<std::uint32_t>(out.records.size());
-    q->backlog.add(slot, step.now);
-    out.placements.push_back({out.records.size(), id, m.seq});
-    step.log(MessageSent{id, m.seq, m.id, m.sent, delay, entry.content});
-    sent.push_back({m.seq});
+    const auto* original = q->fifo ? s.originals.find(id, *entry.deduplication, step.now) : nullptr;
+    if (original != nullptr) {
+      sent.push_back({original->value.seq, original->value.id, true});
+      continue;
+    }
+    const MessageSent record{.queue = id,
+                             .seq = q->backlog.next_seq(),
+                             .id = entry.id,
+                             .sent = step.now,
+                             .delay = entry.delay.value_or(q->queue.attributes.delay),
+                             .group = entry.group,
+                             .deduplication = entry.deduplication,
+                             .content = entry.content};
+    s.slab[s.admit(*q, record)].at.offset = static_cast<std::uint32_t>(out.records.size());
+    out.placements.push_back({out.records.size(), id, record.seq});
+    step.log(record);
+    sent.push_back({record.seq, entry.id, false});
   }
   step.touch(*q);
   s.finish(step);
@@ -320,6 +357,11 @@ Outcome<std::vector<Outcome<void>>> Engine::erase(QueueId id, std::span<const Re
     const bool given = receipt.queue == id && receipt.receive != 0 && receipt.seq < q->backlog.next_seq();
     if (slot == kNoSlot ? !given : !is_latest(s.slab[slot], receipt)) {
       outcomes.push_back(std::unexpected(Fault::kReceiptInvalid));
+      continue;
+    }
+    // After its lease another may be at work on the group.
+    if (q->fifo && slot != kNoSlot && s.slab[slot].visible_at <= step.now) {
+      outcomes.push_back(std::unexpected(Fault::kReceiptExpired));
       continue;
     }
     outcomes.emplace_back();
@@ -376,14 +418,24 @@ Outcome<Received> Engine::receive(QueueId id, const ReceiveRequest& request, Tim
   }
   Step step = s.step(at, out);
   q->backlog.settle(step.now, step.budget);  // for an exact count of what is in flight
+  if (q->fifo && request.attempt) {
+    Received again{.parked = false, .deliveries = s.repeat(*q, request, length, step)};
+    if (!again.deliveries.empty()) {
+      step.touch(*q);
+      s.finish(step);
+      return again;
+    }
+  }
   const bool may_wait = request.wait_until > step.now && s.waiters.size() < s.limits.waiters_max;
   if (!may_wait && q->backlog.counts().in_flight >= s.limits.inflight_max) {
     s.reschedule(*q);
+    if (q->fifo) return Received{};
     return std::unexpected(Fault::kOverLimit);
   }
   s.serve(*q, step);
   Received received;
-  received.deliveries = s.deliver(*q, static_cast<std::size_t>(request.max_messages), length, step);
+  received.deliveries =
+      s.deliver(*q, static_cast<std::size_t>(request.max_messages), length, request.attempt, step);
   received.parked = received.deliveries.empty() && may_wait;
   if (received.parked) s.park(*q, request);
   step.touch(*q);

@@ -8,7 +8,9 @@
 // Effects as they were.
 //
 // Messages are received in the order in which they became visible: a returned one goes behind those that
-// wait. That order, like all state, follows from the records and the time alone, however often tick() ran.
+// wait. In a FIFO queue that is the order of the groups, by their first messages; a group's messages keep
+// theirs, and none is handed out past one that is delayed or leased. That order, like all state, follows from
+// the records and the time alone, however often tick() ran.
 //
 // No clock, thread, file, allocation of ids or unordered iteration inside. Not thread-safe: the sequencing
 // thread owns it. Message bodies stay in the log: the engine keeps where.
@@ -39,8 +41,10 @@ enum class Fault : std::uint8_t {
   kNameExists,      // QueueNameExists: same name, different attributes
   kTooManyQueues,   // our own limit
   kTooManyTags,     // more than kTagsMax (InvalidParameterValue)
+  kThrottled,       // RequestThrottled: five minutes' deduplication ids fill their table
   kOverLimit,       // OverLimit: in-flight quota of the queue
   kReceiptInvalid,  // ReceiptHandleIsInvalid: of another queue, or never given out
+  kReceiptExpired,  // of a FIFO queue: the lease is over (InvalidParameterValue)
   kNotInflight,     // MessageNotInflight
   kLeaseTooLong,    // visibility past 12 hours from the receive (InvalidParameterValue)
   kUnsupported,     // known to SQS, not done here
@@ -69,11 +73,16 @@ struct Effects {
 struct SendEntry {
   Uuid id;                          // MessageId
   std::string content;              // encoded by queue/message.h: attributes, MD5s, sender, body
-  std::optional<Duration> delay{};  // 0 to 900 s; none: the queue's
+  std::optional<Duration> delay{};  // 0 to 900 s; none: the queue's. Not in FIFO queues
+  // In FIFO queues, both; else neither.
+  GroupKey group{};
+  std::optional<Fingerprint> deduplication{};  // within its DeduplicationScope
 };
 
 struct Sent {
   Seq seq{};
+  Uuid id;                 // of the message that is in the queue
+  bool duplicate = false;  // it was sent before, within five minutes: nothing was added
 };
 
 struct ReceiveRequest {
@@ -81,6 +90,9 @@ struct ReceiveRequest {
   std::optional<Duration> visibility{};  // 0 to 12 h; none: the queue's
   Time wait_until{};                     // <= now: do not wait
   WaiterId waiter{};                     // chosen by the caller, unique among those waiting
+  // FIFO queues: asked again within five minutes, the same messages are answered, with new leases, as long as
+  // none of them has been deleted, returned or received by another.
+  std::optional<Fingerprint> attempt{};
 };
 
 // Either deliveries (possibly none), or parked: a Wakeup with this waiter follows from a later step.
@@ -91,8 +103,10 @@ struct Received {
 
 struct Limits {  // each at least 1
   std::size_t queues_max = 10'000;
-  std::size_t inflight_max = 120'000;  // per queue (SQS quota)
-  std::size_t waiters_max = 20'000;    // all queues together; full: receives do not wait
+  std::size_t inflight_max = 120'000;         // per queue (SQS quota)
+  std::size_t waiters_max = 20'000;           // all queues together; full: receives do not wait
+  std::size_t deduplication_max = 1'000'000;  // ids of the last five minutes, all queues; about 90 bytes each
+  std::size_t attempts_max = 100'000;         // the oldest receive attempts are forgotten early
   // What one step may do besides what it was asked: delays and leases that ended, messages past retention or
   // moved to a dead-letter queue, deliveries to waiting receivers. The rest is due at once (next_deadline()).
   std::size_t tick_messages_max = 1'000;
@@ -144,8 +158,8 @@ class Engine {
   Outcome<void> remove(QueueId id, Time now, Effects& out);  // its waiters are answered with nothing
   Outcome<void> purge(QueueId id, Time now, Effects& out);   // messages sent before now are gone
   Outcome<std::vector<Sent>> send(QueueId id, std::span<const SendEntry> entries, Time now, Effects& out);
-  // At the in-flight limit: kOverLimit, or parked where it may wait. With all waiting places taken it does
-  // not wait.
+  // At the in-flight limit: kOverLimit, or parked where it may wait, or nothing (FIFO). With all waiting
+  // places taken it does not wait.
   Outcome<Received> receive(QueueId id, const ReceiveRequest& request, Time now, Effects& out);
   // Deleting what is gone is fine; a receipt of an older receive is kReceiptInvalid, also when its lease is
   // over. One outcome per receipt.

@@ -67,13 +67,11 @@ Status Engine::State::apply(MessageSent& r, const storage::Location& where) {
   HR_ASSIGN(QueueState * q, at(r.queue, r.sent));
   if (r.seq != q->backlog.next_seq()) return corrupt("a message out of the order of numbers");
   if (r.delay > kDelayMax) return corrupt("a delay out of range");
-  const Slot slot = slab.take();
-  Message& m = slab[slot];
-  m.id = r.id;
-  m.sent = r.sent;
-  m.visible_at = r.sent + r.delay;
-  m.at = where;
-  q->backlog.add(slot, now);
+  if (q->fifo != (r.group != GroupKey::kNone) || q->fifo != r.deduplication.has_value()) {
+    return corrupt("a message of another kind of queue");
+  }
+  originals.forget(now, 2);
+  slab[admit(*q, r)].at = where;
   reschedule(*q);
   return {};
 }
@@ -89,6 +87,7 @@ Status Engine::State::apply(MessagesReceived& r) {
     if (m.visible_at > now || expired(*q, m)) return corrupt("a receive of a message that was not visible");
     if (entry.receive != m.receive_count + 1) return corrupt("a receive out of order");
     lease(*q, slot, r.lease);
+    if (q->fifo && r.attempt) note(*q, *r.attempt, slot);
   }
   return {};
 }
@@ -135,7 +134,9 @@ Status Engine::State::apply(MessagesExpired& r) {
 Status Engine::State::apply(MessagesDeadLettered& r) {
   HR_ASSIGN(QueueState * q, at(r.queue, r.at));
   QueueState* const to = find(r.dead_letter);
-  if (to == nullptr || to == q) return corrupt("a move to a queue that is not there");
+  if (to == nullptr || to == q || to->fifo != q->fifo) {
+    return corrupt("a move to a queue that is not there, or of another kind");
+  }
   const Rescheduled after{*this, *q}, after_too{*this, *to};
   for (const auto& entry : r.messages) {
     const Slot slot = q->backlog.find(entry.from);
@@ -143,6 +144,26 @@ Status Engine::State::apply(MessagesDeadLettered& r) {
     if (entry.to != to->backlog.next_seq()) return corrupt("a message out of the order of numbers");
     if (slab[slot].visible_at > now) return corrupt("a move of a message that was not visible");
     move(*q, *to, slot);
+  }
+  return {};
+}
+
+Status Engine::State::apply(ReceiveRepeated& r) {
+  HR_ASSIGN(QueueState * q, at(r.queue, r.at));
+  const Rescheduled after{*this, *q};
+  if (r.lease > kLeaseMax) return corrupt("a lease out of range");
+  auto* entry = attempts.find(q->queue.id, r.attempt, now);
+  for (const Seq seq : r.messages) {
+    const Slot slot = q->backlog.find(seq);
+    if (slot == kNoSlot) return corrupt("a receive repeated of a message that is not there");
+    if (slab[slot].receive_count == 0 || slab[slot].visible_at <= now) {
+      return corrupt("a receive repeated that is over");
+    }
+    extend(*q, slot, r.lease);
+    if (entry == nullptr) continue;  // forgotten early, when there were too many
+    for (Handed& h : entry->value) {
+      if (h.seq == seq) h.visible_at = slab[slot].visible_at;
+    }
   }
   return {};
 }
@@ -164,7 +185,7 @@ Status Engine::restore(const storage::RecoveredRecord& record) {
 
 Status Engine::audit() const {
   State& s = *state_;
-  std::uint64_t messages = 0, waiting = 0, scheduled = 0;
+  std::uint64_t messages = 0, waiting = 0, scheduled = 0, groups = 0;
   for (const auto& [name, q] : s.by_name) {
     const auto wrong = [&](std::string_view what) {
       return fail(Errc::kInvalid, fmt::format("queue {} of {}: {}", name.second, name.first, what));
@@ -172,6 +193,7 @@ Status Engine::audit() const {
     if (s.find(q->queue.id) != q) return wrong("not found by its number");
     if (const char* what = q->backlog.audit()) return wrong(what);
     messages += q->backlog.size();
+    groups += q->backlog.groups();
     for (const Waiter* w = q->first; w != nullptr; w = w->after) {
       if (w->queue != q || (w->after == nullptr && q->last != w)) return wrong("its waiting receivers");
       ++waiting;
@@ -185,6 +207,7 @@ Status Engine::audit() const {
     if (entry.item != q || entry.due != q->deadline) return wrong("its place among the deadlines");
   }
   for (const auto& b : s.buried) messages += b.seqs.size();
+  if (s.buried.empty() && groups != s.groups.used()) return fail(Errc::kInvalid, "groups in use");
   if (s.by_id.size() != s.by_name.size()) return fail(Errc::kInvalid, "queues by number and by name differ");
   if (messages != s.slab.used()) return fail(Errc::kInvalid, "slots in use and messages differ");
   if (waiting != s.waiters.size() || waiting != s.waits.size()) {
@@ -205,12 +228,13 @@ std::string describe(const Queue& q, std::uint64_t next_seq) {
       a.maximum_message_size);
 }
 
-std::string describe(const Message& m) {
+std::string describe(const Message& m, GroupKey group) {
   return fmt::format(
-      "  message {} {} sent={} visible={} receives={} here={} first={} lease={} moved={} at={}:{}+{}",
+      "  message {} {} sent={} visible={} receives={} here={} first={} lease={} moved={} from={} group={:x} "
+      "at={}:{}+{}",
       static_cast<std::uint64_t>(m.seq), m.id.text(), to_ms(m.sent), to_ms(m.visible_at), m.receive_count,
-      m.receives_here, m.first_received_ms, m.lease_ms, m.moved ? 1 : 0, m.at.segment, m.at.offset,
-      m.at.bytes);
+      m.receives_here, m.first_received_ms, m.lease_ms, m.moved ? 1 : 0, m.source,
+      static_cast<std::uint64_t>(group), m.at.segment, m.at.offset, m.at.bytes);
 }
 
 }  // namespace
@@ -227,8 +251,24 @@ void Engine::describe(const std::function<void(std::string_view line)>& line) co
     for (const auto& [key, value] : q->queue.attributes.stored)
       line(fmt::format("  attribute {}={}", key, value));
     for (const auto& [key, value] : q->queue.tags) line(fmt::format("  tag {}={}", key, value));
-    for (const Slot slot : q->backlog.in_order()) line(queue::describe(s.slab[slot]));
+    for (const Slot slot : q->backlog.in_order()) {
+      line(queue::describe(s.slab[slot], q->backlog.group_of(slot)));
+    }
   }
+  s.originals.each(s.now, [&](QueueId queue, const Fingerprint& print, const auto& entry) {
+    line(fmt::format("sent queue={} {} at={} message {} {}", static_cast<std::uint64_t>(queue),
+                     to_hex(print.view()), to_ms(entry.at), static_cast<std::uint64_t>(entry.value.seq),
+                     entry.value.id.text()));
+  });
+  s.attempts.each(s.now, [&](QueueId queue, const Fingerprint& print, const auto& entry) {
+    std::string messages;
+    for (const Handed& h : entry.value) {
+      messages +=
+          fmt::format(" {}/{} until {}", static_cast<std::uint64_t>(h.seq), h.receive, to_ms(h.visible_at));
+    }
+    line(fmt::format("attempt queue={} {} at={}{}", static_cast<std::uint64_t>(queue), to_hex(print.view()),
+                     to_ms(entry.at), messages));
+  });
 }
 
 }  // namespace hr::queue

@@ -39,6 +39,8 @@ void Engine::State::expire(QueueState& q, Step& step) {
 }
 
 void Engine::State::bury(std::size_t at_most) {
+  originals.forget(now, at_most);
+  attempts.forget(now, at_most);
   while (at_most > 0 && !buried.empty()) {
     Buried& b = buried.back();
     const auto seq = b.seqs.at_or_after(b.next);
@@ -46,7 +48,9 @@ void Engine::State::bury(std::size_t at_most) {
       buried.pop_back();
       continue;
     }
-    slab.give_back(b.seqs.find(*seq));
+    const Slot slot = b.seqs.find(*seq);
+    if (b.grouped) groups.leave(slab[slot].group);
+    slab.give_back(slot);
     b.seqs.erase(*seq);
     b.next = *seq;
     --at_most;

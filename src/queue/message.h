@@ -26,6 +26,7 @@ struct MessageContent {
   std::string sender;                        // SenderId
   std::string trace_header;                  // AWSTraceHeader; may be empty
   std::string group;                         // MessageGroupId; may be empty
+  std::string deduplication{};               // MessageDeduplicationId; in FIFO queues
 
   bool operator==(const MessageContent&) const = default;
 };

@@ -2,15 +2,18 @@
 // fields; who makes them out of a request or a receipt handle checks the ranges.
 #pragma once
 
+#include "base/bytes.h"
 #include "base/time.h"
 #include "base/uuid.h"
 #include "storage/log/record.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hr::queue {
@@ -18,6 +21,17 @@ namespace hr::queue {
 enum class QueueId : std::uint64_t {};  // never reused
 enum class Seq : std::uint64_t {};      // of a message in its queue: from 1, in order of sending
 enum class WaiterId : std::uint64_t {};
+
+// A message group, by a digest of its MessageGroupId. Two groups of one key would only wait for each other.
+enum class GroupKey : std::uint64_t { kNone = 0 };
+
+// 128 bits of a SHA-256: of a deduplication id, or of a ReceiveRequestAttemptId.
+struct Fingerprint {
+  std::array<std::uint8_t, 16> bytes{};
+
+  ByteView view() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+  bool operator==(const Fingerprint&) const = default;
+};
 
 // Where a message goes that would be received once more after `max_receive_count` receives in this queue.
 struct Redrive {
@@ -50,7 +64,7 @@ struct AttributeChange {
 
 struct CreateQueue {
   std::string account;  // 12 digits
-  std::string name;     // 1 to 80 of [A-Za-z0-9_-]
+  std::string name;     // 1 to 80 of [A-Za-z0-9_-]; ".fifo" at the end makes it a FIFO queue
   AttributeChange attributes;
   std::map<std::string, std::string> tags;
 };
@@ -72,6 +86,9 @@ struct Queue {
   Time modified;
 };
 
+inline bool is_fifo(std::string_view queue_name) { return queue_name.ends_with(".fifo"); }
+inline bool is_fifo(const Queue& queue) { return is_fifo(queue.name); }
+
 struct Counts {
   std::uint64_t visible = 0, in_flight = 0, delayed = 0;
   bool operator==(const Counts&) const = default;
@@ -92,6 +109,8 @@ struct Delivery {
   Time sent;
   Time first_received;
   std::uint32_t receive_count = 0;
+  bool moved = false;  // from another queue
+  QueueId source{};    // that queue; 0: none, or its number is past 32 bits
   // Of the record that carries it; decoded by queue/message.h. While that record is in the same Effects
   // `bytes` is 0 and `offset` its index there; Engine::place() puts the location.
   storage::Location content;

@@ -45,9 +45,12 @@ TEST(Queues, names_have_1_to_80_of_the_allowed_characters) {
   }
 }
 
-TEST(Queues, a_fifo_queue_is_not_supported) {
+TEST(Queues, a_fifo_queue_has_up_to_75_characters_before_its_suffix) {
   Rig b;
-  EXPECT_EQ(b.try_create("jobs.fifo"), std::unexpected(Fault::kUnsupported));
+  EXPECT_TRUE(b.try_create(std::string(75, 'a') + ".fifo"));
+  EXPECT_EQ(b.try_create(std::string(76, 'a') + ".fifo"), std::unexpected(Fault::kInvalid));
+  EXPECT_EQ(b.try_create(".fifo"), std::unexpected(Fault::kInvalid));
+  EXPECT_EQ(b.try_create("a.b.fifo"), std::unexpected(Fault::kInvalid));
 }
 
 TEST(Queues, an_account_has_12_digits) {

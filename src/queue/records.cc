@@ -5,7 +5,15 @@
 namespace hr::queue {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
+
+// The oldest version that has all the fields of the record, so that what older programs can read stays so.
+template <class R>
+std::uint8_t version_of(const R&) {
+  return 1;
+}
+std::uint8_t version_of(const MessageSent& r) { return r.group == GroupKey::kNone ? 1 : 2; }
+std::uint8_t version_of(const MessagesReceived& r) { return r.attempt ? 2 : 1; }
 
 // --- writing; the order of the fields is the format ---
 
@@ -30,6 +38,7 @@ class Coder {
     if (a.redrive) id(a.redrive->dead_letter), w_.varint(a.redrive->max_receive_count);
     text(a.stored);
   }
+  void print(const std::optional<Fingerprint>& v) { w_.raw(v.value_or(Fingerprint{}).view()); }
   Writer& raw() { return w_; }
 
  private:
@@ -58,6 +67,7 @@ void body(Coder& c, const MessageSent& r) {
   c.raw().raw(r.id.view());
   c.time(r.sent);
   c.span(r.delay);
+  if (version_of(r) >= 2) c.raw().u64(static_cast<std::uint64_t>(r.group)), c.print(r.deduplication);
   c.raw().raw(r.content);
 }
 
@@ -71,7 +81,14 @@ void list(Coder& c, const R& r) {
   c.raw().varint(r.messages.size());
   for (const auto& v : r.messages) entry(c, v);
 }
-void body(Coder& c, const MessagesReceived& r) { c.id(r.queue), c.time(r.at), c.span(r.lease), list(c, r); }
+void body(Coder& c, const MessagesReceived& r) {
+  c.id(r.queue), c.time(r.at), c.span(r.lease);
+  if (version_of(r) >= 2) c.print(r.attempt);
+  list(c, r);
+}
+void body(Coder& c, const ReceiveRepeated& r) {
+  c.id(r.queue), c.time(r.at), c.span(r.lease), c.print(r.attempt), list(c, r);
+}
 void body(Coder& c, const MessagesErased& r) { c.id(r.queue), c.time(r.at), list(c, r); }
 void body(Coder& c, const VisibilityChanged& r) { c.id(r.queue), c.time(r.at), list(c, r); }
 void body(Coder& c, const MessagesExpired& r) { c.id(r.queue), c.time(r.at), list(c, r); }
@@ -83,7 +100,13 @@ void body(Coder& c, const MessagesDeadLettered& r) {
 
 class Decoder {
  public:
-  explicit Decoder(ByteView in) : r_(in) { good_ = r_.u8() == kVersion; }
+  explicit Decoder(ByteView in) : r_(in), version_(r_.u8()) { good_ = version_ >= 1 && version_ <= kVersion; }
+
+  std::uint8_t version() const { return version_; }
+  void print(Fingerprint& v) {
+    const ByteView bytes = r_.raw(v.bytes.size());
+    std::copy(bytes.begin(), bytes.end(), v.bytes.begin());
+  }
 
   template <class Id>
   void id(Id& v) {
@@ -134,7 +157,8 @@ class Decoder {
 
  private:
   Reader r_;
-  bool good_;
+  std::uint8_t version_;
+  bool good_ = false;
 };
 
 void body(Decoder& d, QueueCreated& r) {
@@ -161,6 +185,10 @@ void body(Decoder& d, MessageSent& r) {
   std::copy(id.begin(), id.end(), r.id.bytes.begin());
   d.time(r.sent);
   d.span(r.delay);
+  if (d.version() >= 2) {
+    r.group = GroupKey{d.raw().u64()};
+    d.print(r.deduplication.emplace());
+  }
   r.content = d.raw().raw(d.raw().left());
 }
 
@@ -173,7 +201,14 @@ template <class R>
 void list(Decoder& d, R& r) {
   for (std::uint64_t n = d.count(); n > 0 && d.ok(); --n) entry(d, r.messages.emplace_back());
 }
-void body(Decoder& d, MessagesReceived& r) { d.id(r.queue), d.time(r.at), d.span(r.lease), list(d, r); }
+void body(Decoder& d, MessagesReceived& r) {
+  d.id(r.queue), d.time(r.at), d.span(r.lease);
+  if (d.version() >= 2) d.print(r.attempt.emplace());
+  list(d, r);
+}
+void body(Decoder& d, ReceiveRepeated& r) {
+  d.id(r.queue), d.time(r.at), d.span(r.lease), d.print(r.attempt), list(d, r);
+}
 void body(Decoder& d, MessagesErased& r) { d.id(r.queue), d.time(r.at), list(d, r); }
 void body(Decoder& d, VisibilityChanged& r) { d.id(r.queue), d.time(r.at), list(d, r); }
 void body(Decoder& d, MessagesExpired& r) { d.id(r.queue), d.time(r.at), list(d, r); }
@@ -204,7 +239,7 @@ storage::Record encode(const AnyRecord& record) {
   out.kind = static_cast<std::uint8_t>(record.index() + 1);
   std::visit(
       [&](const auto& r) {
-        Coder c(out.payload, kVersion);
+        Coder c(out.payload, version_of(r));
         body(c, r);
       },
       record);

@@ -11,6 +11,7 @@
 #include "storage/log/record.h"
 
 #include <cstdint>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -39,6 +40,9 @@ struct MessageSent {
   Uuid id;
   Time sent;
   Duration delay{};
+  // Both in FIFO queues, else neither.
+  GroupKey group{};
+  std::optional<Fingerprint> deduplication{};
   ByteView content;  // encoded by queue/message.h
 };
 struct MessagesReceived {
@@ -49,6 +53,7 @@ struct MessagesReceived {
   QueueId queue{};
   Time at;
   Duration lease{};
+  std::optional<Fingerprint> attempt{};
   std::vector<Entry> messages;
 };
 struct MessagesErased {
@@ -81,16 +86,24 @@ struct MessagesDeadLettered {
   std::vector<Entry> messages;
 };
 
+struct ReceiveRepeated {  // by its attempt id: the same receipts, leased again
+  QueueId queue{};
+  Time at;
+  Duration lease{};
+  Fingerprint attempt;
+  std::vector<Seq> messages;
+};
+
 using AnyRecord =
     std::variant<QueueCreated, QueueChanged, QueueRemoved, QueuePurged, MessageSent, MessagesReceived,
-                 MessagesErased, VisibilityChanged, MessagesExpired, MessagesDeadLettered>;
+                 MessagesErased, VisibilityChanged, MessagesExpired, MessagesDeadLettered, ReceiveRepeated>;
 
 storage::Record encode(const AnyRecord& record);
 // Views in the answer point into `payload`.
 Result<AnyRecord> decode(std::uint8_t kind, ByteView payload);
 
 // The most bytes of one record without strings and entries, and of one entry in any of the lists.
-inline constexpr std::uint64_t kRecordBytesMax = 64;
+inline constexpr std::uint64_t kRecordBytesMax = 96;
 inline constexpr std::uint64_t kEntryBytesMax = 20;
 
 // Whether every value stands in the range that queue.h names.

@@ -29,13 +29,26 @@ TEST(Records, their_bytes_are_those_of_version_1) {
             "50027b7d01016b0176");
   EXPECT_EQ(bytes(QueueRemoved{QueueId{5}, t}), "0105ac02");
   EXPECT_EQ(bytes(QueuePurged{QueueId{5}, t}), "0105ac02");
-  EXPECT_EQ(bytes(MessageSent{QueueId{5}, Seq{9}, uuid(1), t, 10ms, "abc"}),
+  EXPECT_EQ(bytes(MessageSent{QueueId{5}, Seq{9}, uuid(1), t, 10ms, {}, {}, "abc"}),
             "01050901000000000000000000000000000000ac020a616263");
-  EXPECT_EQ(bytes(MessagesReceived{QueueId{5}, t, 30s, {{Seq{9}, 2}}}), "0105ac02b0ea01010902");
+  EXPECT_EQ(bytes(MessagesReceived{QueueId{5}, t, 30s, {}, {{Seq{9}, 2}}}), "0105ac02b0ea01010902");
   EXPECT_EQ(bytes(MessagesErased{QueueId{5}, t, {Seq{9}}}), "0105ac020109");
   EXPECT_EQ(bytes(VisibilityChanged{QueueId{5}, t, {{Seq{9}, 0ms}}}), "0105ac02010900");
   EXPECT_EQ(bytes(MessagesExpired{QueueId{5}, t, {Seq{9}}}), "0105ac020109");
   EXPECT_EQ(bytes(MessagesDeadLettered{QueueId{5}, QueueId{4}, t, {{Seq{9}, Seq{1}}}}), "010504ac02010901");
+}
+
+TEST(Records, of_fifo_queues_are_of_version_2) {
+  const Fingerprint print{{0xAB}};
+  const std::string hex = "ab" + std::string(30, '0');
+  EXPECT_EQ(to_hex(encode(MessageSent{QueueId{5}, Seq{9}, testing::uuid(1), from_ms(300), 10ms, GroupKey{7},
+                                      print, "abc"})
+                       .payload),
+            "02050901000000000000000000000000000000ac020a0700000000000000" + hex + "616263");
+  EXPECT_EQ(to_hex(encode(MessagesReceived{QueueId{5}, from_ms(300), 30s, print, {{Seq{9}, 2}}}).payload),
+            "0205ac02b0ea01" + hex + "010902");
+  EXPECT_EQ(to_hex(encode(ReceiveRepeated{QueueId{5}, from_ms(300), 30s, print, {Seq{9}}}).payload),
+            "0105ac02b0ea01" + hex + "0109");
 }
 
 TEST(Records, a_kind_is_its_place_in_the_list) {
@@ -46,13 +59,13 @@ TEST(Records, a_kind_is_its_place_in_the_list) {
 
 TEST(Records, a_newer_version_is_refused_as_such) {
   storage::Record r = encode(QueueRemoved{QueueId{5}, from_ms(1)});
-  r.payload[0] = 2;
+  r.payload[0] = 3;
   EXPECT_EQ(decode(r.kind, r.payload).error().code, Errc::kUnsupported);
 }
 
 TEST(Records, every_shorter_or_longer_payload_is_corrupt) {
   const AnyRecord all[] = {QueueRemoved{QueueId{5}, from_ms(300)},
-                           MessagesReceived{QueueId{5}, from_ms(300), 30s, {{Seq{9}, 2}}},
+                           MessagesReceived{QueueId{5}, from_ms(300), 30s, {}, {{Seq{9}, 2}}},
                            MessagesDeadLettered{QueueId{5}, QueueId{4}, from_ms(300), {{Seq{9}, Seq{1}}}}};
   for (const AnyRecord& any : all) {
     const storage::Record r = encode(any);
@@ -64,7 +77,7 @@ TEST(Records, every_shorter_or_longer_payload_is_corrupt) {
 }
 
 TEST(Records, kinds_of_others_are_refused) {
-  for (const int kind : {0, 11, 63, 64, 255}) EXPECT_FALSE(decode(static_cast<std::uint8_t>(kind), "\1\1\1"));
+  for (const int kind : {0, 12, 63, 64, 255}) EXPECT_FALSE(decode(static_cast<std::uint8_t>(kind), "\1\1\1"));
 }
 
 TEST(Records, a_count_beyond_the_bytes_that_follow_is_corrupt) {
@@ -84,13 +97,14 @@ TEST(Content, comes_back_from_the_record_that_carries_it) {
                          .trace_header = "Root=1",
                          .group = "g"};
   const auto record =
-      encode(MessageSent{QueueId{1}, Seq{1}, uuid(1), from_ms(1), 0ms, encode_content(content)});
+      encode(MessageSent{QueueId{1}, Seq{1}, uuid(1), from_ms(1), 0ms, {}, {}, encode_content(content)});
   EXPECT_EQ(decode_delivered(record.payload), content);
 }
 
 TEST(Content, of_a_record_cut_short_is_corrupt) {
-  const Bytes content = encode_content({"", {{"a", "String", "x"}}, "", "", "", "", ""});
-  const Bytes record = encode(MessageSent{QueueId{1}, Seq{1}, uuid(1), from_ms(1), 0ms, content}).payload;
+  const Bytes content = encode_content({"", {{"a", "String", "x"}}, "", "", "", "", "", "d"});
+  const Bytes record =
+      encode(MessageSent{QueueId{1}, Seq{1}, uuid(1), from_ms(1), 0ms, {}, {}, content}).payload;
   for (std::size_t n = 0; n < record.size(); ++n) {
     EXPECT_FALSE(decode_delivered(ByteView(record).substr(0, n))) << n;
   }
@@ -111,12 +125,12 @@ TEST(Restore, refuses_what_cannot_follow_from_the_records_before) {
   EXPECT_TRUE(refused(QueueRemoved{QueueId{9}, t})) << "no such queue";
   EXPECT_TRUE(refused(QueueRemoved{q, t - 1ms})) << "back in time";
   EXPECT_TRUE(refused(QueueCreated{*b.engine().find(q)})) << "twice";
-  EXPECT_TRUE(refused(MessageSent{q, Seq{1}, uuid(1), t, 0ms, "c"})) << "a number again";
-  EXPECT_TRUE(refused(MessageSent{q, Seq{3}, uuid(1), t, 0ms, "c"})) << "a gap";
-  EXPECT_TRUE(refused(MessageSent{q, Seq{2}, uuid(1), t, 900s + 1ms, "c"})) << "a delay";
-  EXPECT_TRUE(refused(MessagesReceived{q, t, 30s, {{Seq{1}, 2}}})) << "the first receive is 1";
-  EXPECT_TRUE(refused(MessagesReceived{q, t, 30s, {{Seq{1}, 1}, {Seq{1}, 2}}})) << "leased twice";
-  EXPECT_TRUE(refused(MessagesReceived{q, t, 12h + 1ms, {{Seq{1}, 1}}})) << "a lease";
+  EXPECT_TRUE(refused(MessageSent{q, Seq{1}, uuid(1), t, 0ms, {}, {}, "c"})) << "a number again";
+  EXPECT_TRUE(refused(MessageSent{q, Seq{3}, uuid(1), t, 0ms, {}, {}, "c"})) << "a gap";
+  EXPECT_TRUE(refused(MessageSent{q, Seq{2}, uuid(1), t, 900s + 1ms, {}, {}, "c"})) << "a delay";
+  EXPECT_TRUE(refused(MessagesReceived{q, t, 30s, {}, {{Seq{1}, 2}}})) << "the first receive is 1";
+  EXPECT_TRUE(refused(MessagesReceived{q, t, 30s, {}, {{Seq{1}, 1}, {Seq{1}, 2}}})) << "leased twice";
+  EXPECT_TRUE(refused(MessagesReceived{q, t, 12h + 1ms, {}, {{Seq{1}, 1}}})) << "a lease";
   EXPECT_TRUE(refused(VisibilityChanged{q, t, {{Seq{1}, 0ms}}})) << "no lease to change";
   EXPECT_TRUE(refused(MessagesErased{q, t, {Seq{1}, Seq{1}}})) << "twice";
   EXPECT_TRUE(refused(MessagesExpired{q, t, {Seq{1}}})) << "too early";

@@ -25,9 +25,13 @@ enum class Where : std::uint8_t {
   kDue,      // visible since a delay or lease ended: in the heap of those
   kDelayed,  // not visible before `visible_at`, not received since
   kLeased,   // received, and not visible before `visible_at`
+  // Not the first of its group (FIFO queues), so nobody is given it yet: visible, delayed, leased.
+  kBehind,
+  kBehindDelayed,
+  kBehindLeased,
 };
 
-// 80 bytes: what a waiting message costs besides its body and 4 bytes in the queue's SeqMap.
+// 88 bytes: what a waiting message costs besides its body and 4 bytes in the queue's SeqMap.
 struct Message {
   Uuid id;
   Time sent;
@@ -38,12 +42,16 @@ struct Message {
   std::uint32_t first_received_ms = 0;  // after `sent`; meaningful once receive_count > 0
   std::uint32_t lease_ms = 0;           // visible_at - the latest receive
   std::uint32_t prev = 0;               // ready list: the slot before; heaps: the position
-  std::uint32_t next = 0;               // ready list: the slot after; free: the next free one
+  std::uint32_t next = 0;               // ready list: the slot after; free: the next free
+                                        // one; kBehind...: the slot before it in its group
+  std::uint32_t group = 0;              // GroupIndex, in FIFO queues
+  std::uint32_t group_next = 0;         // the slot after it in its group
+  std::uint32_t source = 0;             // the queue it was moved from; 0: none that fits
   std::uint16_t receives_here = 0;      // in this queue, for its redrive policy; stops at its maximum
   Where where = Where::kNowhere;
   bool moved = false;  // came from another queue: `sent` is not in the order of `seq`
 };
-static_assert(sizeof(Message) == 80);
+static_assert(sizeof(Message) == 88);
 
 class Slab {
  public:

@@ -4,6 +4,8 @@
 
 #include "queue/backlog.h"
 #include "queue/engine.h"
+#include "queue/groups.h"
+#include "queue/memory.h"
 #include "queue/records.h"
 
 #include <cstdint>
@@ -25,6 +27,7 @@ struct Waiter {
   QueueState* queue = nullptr;
   std::size_t max_messages = 0;
   std::optional<Duration> visibility;
+  std::optional<Fingerprint> attempt;
   std::uint64_t arrival = 0;
   Waiter* before = nullptr;
   Waiter* after = nullptr;
@@ -32,9 +35,11 @@ struct Waiter {
 };
 
 struct QueueState {
-  QueueState(Queue q, Slab& slab) : queue(std::move(q)), backlog(slab) {}
+  QueueState(Queue q, Slab& slab, Groups& groups)
+      : queue(std::move(q)), fifo(is_fifo(queue)), backlog(slab, fifo ? &groups : nullptr) {}
 
   Queue queue;
+  const bool fifo;
   Backlog backlog;
   Waiter* first = nullptr;
   Waiter* last = nullptr;
@@ -71,7 +76,8 @@ struct Engine::State {
   QueueState& add_queue(Queue queue);
   void drop_queue(QueueState& q);
   void empty(QueueState& q);
-  bool valid(const Attributes& attributes, QueueId own) const;
+  bool valid(const Attributes& attributes, QueueId own, bool fifo) const;
+  Slot admit(QueueState& q, const MessageSent& record);
 
   // --- engine_deliver.cc ---
   bool expired(const QueueState& q, const Message& m) const {
@@ -82,7 +88,11 @@ struct Engine::State {
   void erase(QueueState& q, Slot slot);
   void move(QueueState& from, QueueState& to, Slot slot);
   Delivery lease(QueueState& q, Slot slot, Duration length);
-  std::vector<Delivery> deliver(QueueState& q, std::size_t max, Duration length, Step& step);
+  std::vector<Delivery> deliver(QueueState& q, std::size_t max, Duration length,
+                                const std::optional<Fingerprint>& attempt, Step& step);
+  void note(QueueState& q, const Fingerprint& attempt, Slot slot);
+  std::vector<Delivery> repeat(QueueState& q, const ReceiveRequest& request, Duration length, Step& step);
+  void extend(QueueState& q, Slot slot, Duration length);
   void serve(QueueState& q, Step& step);
   void park(QueueState& q, const ReceiveRequest& request);
   void unpark(Waiter& waiter);
@@ -105,17 +115,22 @@ struct Engine::State {
   Status apply(VisibilityChanged& r);
   Status apply(MessagesExpired& r);
   Status apply(MessagesDeadLettered& r);
+  Status apply(ReceiveRepeated& r);
   Result<QueueState*> at(QueueId id, Time when);
   struct Rescheduled;
 
   struct Buried {  // messages that are gone, and whose slots are not given back yet
     SeqMap seqs;
+    bool grouped = false;
     Seq next{0};
   };
 
   Limits limits;
   Time now{};
   Slab slab;
+  Groups groups;
+  Originals originals;  // by deduplication id
+  Attempts attempts;    // by ReceiveRequestAttemptId
   std::uint64_t next_queue = 1;
   std::map<std::pair<std::string_view, std::string_view>, QueueState*>
       by_name;                                                           // account, name: the queue's own

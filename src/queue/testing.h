@@ -108,6 +108,31 @@ class Rig {
     commit(step, bound);
     return sent;
   }
+  // Into a FIFO queue: `text` is the deduplication id; a fresh one where it is empty.
+  Outcome<std::vector<Sent>> try_send_to(QueueId id, std::uint64_t group, const std::string& text = "") {
+    SendEntry entry{.id = uuid(++ids_), .content = "content", .group = GroupKey{group}};
+    entry.deduplication = text.empty() ? print("fresh" + std::to_string(ids_)) : print(text);
+    const Bound bound = engine_->bound({&entry, 1});
+    Effects step;
+    auto sent = engine_->send(id, {&entry, 1}, now_, step);
+    commit(step, bound);
+    return sent;
+  }
+  Sent send_to(QueueId id, std::uint64_t group, const std::string& text = "") {
+    return try_send_to(id, group, text).value().front();
+  }
+  static Fingerprint print(const std::string& text) {
+    Fingerprint f;
+    std::memcpy(f.bytes.data(), text.data(), std::min(text.size(), f.bytes.size()));
+    return f;
+  }
+  std::vector<std::uint64_t> seqs(QueueId id, int max = 10, std::optional<Duration> visibility = {}) {
+    std::vector<std::uint64_t> out;
+    for (const Delivery& d : receive(id, max, visibility)) {
+      out.push_back(static_cast<std::uint64_t>(d.receipt.seq));
+    }
+    return out;
+  }
   Outcome<Received> try_receive(QueueId id, ReceiveRequest request) {
     return run([&](Effects& step) { return engine_->receive(id, request, now_, step); },
                static_cast<std::size_t>(std::max(request.max_messages, 0)));

@@ -15,6 +15,12 @@ wire::sqs::Error to_error(queue::Fault fault) {
       return {ErrorCode::kOverLimit, "The store holds as many queues as it may."};
     case queue::Fault::kTooManyTags:
       return {ErrorCode::kInvalidParameterValue, "Too many tags added for queue."};
+    case queue::Fault::kThrottled:
+      return {ErrorCode::kRequestThrottled,
+              "More deduplication ids were sent within five minutes than this store keeps. Try again."};
+    case queue::Fault::kReceiptExpired:
+      return {ErrorCode::kInvalidParameterValue,
+              "The parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."};
     case queue::Fault::kOverLimit:
       return {ErrorCode::kOverLimit, "The maximum number of in flight messages of the queue is reached."};
     case queue::Fault::kReceiptInvalid:
@@ -33,6 +39,11 @@ wire::sqs::Error to_error(queue::Fault fault) {
       return {ErrorCode::kInvalidParameterValue, "A value is out of its range."};
   }
   return {ErrorCode::kInternalFailure, "The request could not be processed."};
+}
+
+wire::sqs::Error to_error(queue::Fault fault, ByteView receipt_handle) {
+  if (fault != queue::Fault::kReceiptExpired) return to_error(fault);
+  return wire::sqs::invalid_value(receipt_handle, "ReceiptHandle", "The receipt handle has expired.").error();
 }
 
 wire::sqs::Error to_error(const Error& error) {

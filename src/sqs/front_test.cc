@@ -430,6 +430,33 @@ TEST_F(SqsFrontTest, what_names_no_queue_or_somebody_elses_is_refused) {
   EXPECT_EQ(member(json("GetQueueUrl", R"({"QueueName":"q"})")->json(), "QueueUrl"), url("q"));
 }
 
+TEST_F(SqsFrontTest, a_message_sent_twice_to_a_fifo_queue_is_answered_as_the_first) {
+  const auto queue = create("q.fifo", R"({"FifoQueue":"true","ContentBasedDeduplication":"true"})");
+  const auto send_to = [&](std::string_view body, std::string_view group) {
+    return json("SendMessage", fmt::format(R"({{"QueueUrl":"{}","MessageBody":"{}","MessageGroupId":"{}"}})",
+                                           queue, body, group))
+        ->json();
+  };
+  const auto first = send_to("x", "g"), again = send_to("x", "h"), other = send_to("y", "g");
+  EXPECT_EQ(*again.find("MessageId"), *first.find("MessageId"));
+  EXPECT_EQ(*again.find("SequenceNumber"), *first.find("SequenceNumber"));
+  EXPECT_EQ(first.find("SequenceNumber")->as_string()->size(), 20U);
+  EXPECT_LT(*first.find("SequenceNumber")->as_string(), *other.find("SequenceNumber")->as_string());
+  EXPECT_EQ(front_.messages().sent, 2U);
+  pass(300s);
+  EXPECT_NE(*send_to("x", "g").find("MessageId"), *first.find("MessageId"));
+}
+
+TEST_F(SqsFrontTest, a_receive_attempt_repeated_has_the_same_receipts) {
+  const auto queue = create("q.fifo", R"({"FifoQueue":"true","ContentBasedDeduplication":"true"})");
+  json("SendMessage", fmt::format(R"({{"QueueUrl":"{}","MessageBody":"x","MessageGroupId":"g"}})", queue));
+  const auto ask = [&] { return receive(queue, R"(,"ReceiveRequestAttemptId":"a")")->json(); };
+  const auto first = ask();
+  ASSERT_NE(first.find("Messages"), nullptr);
+  EXPECT_EQ(ask(), first);
+  EXPECT_EQ(receive(create("plain"), R"(,"ReceiveRequestAttemptId":"a")")->error(), "InvalidParameterValue");
+}
+
 TEST_F(SqsFrontTest, requests_that_are_not_sqs_are_told_so) {
   EXPECT_EQ(json("NoSuchThing", "{}")->error(), "InvalidAction");
   EXPECT_EQ(start("GET", "/", "", {{"X-Amz-Target", "AmazonSQS.ListQueues"}})->error(), "InvalidAction");

@@ -89,7 +89,9 @@ class Service {
 
   // --- queues ---
   Outcome<const queue::Queue*> find(const Caller& caller, ByteView url) const;
-  Outcome<queue::AttributeChange> to_change(wire::sqs::QueueAttributes& attributes, const QueueName& of);
+  // `has`: the attributes of the queue as it is; null for one that is to be made.
+  Outcome<queue::AttributeChange> to_change(wire::sqs::QueueAttributes& attributes, const QueueName& of,
+                                            const queue::Attributes* has);
   net::Task<Outcome<void>> set(queue::QueueId queue, const queue::AttributeChange& change);
   net::Task<Outcome<void>> set_tags(queue::QueueId queue, const queue::TagChange& change);
   Outcome<queue::Redrive> resolve(const wire::sqs::RedrivePolicy& policy, const QueueName& of) const;
@@ -105,7 +107,10 @@ class Service {
   net::Task<Outcome<std::vector<queue::Sent>>> send(queue::QueueId queue,
                                                     std::span<const queue::SendEntry> entries);
   Outcome<queue::Receipt> open(ByteView handle, queue::QueueId queue) const;
-  Outcome<wire::sqs::ReceivedMessage> read(const queue::Delivery& delivery,
+  void add_system_attributes(wire::sqs::ReceivedMessage& message, const queue::Queue& queue,
+                             const queue::Delivery& delivery, const queue::MessageContent& content,
+                             std::span<const Bytes> names) const;
+  Outcome<wire::sqs::ReceivedMessage> read(const queue::Queue& queue, const queue::Delivery& delivery,
                                            const wire::sqs::ReceiveMessage& request) const;
   using EachOutcome = std::vector<queue::Outcome<void>>;
   net::Task<Outcome<EachOutcome>> erase(queue::QueueId queue, std::span<const queue::Receipt> receipts);

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <iterator>
 #include <utility>
 
@@ -34,6 +35,57 @@ std::vector<queue::MessageAttribute> to_queue(std::vector<wire::sqs::MessageAttr
   out.reserve(attributes.size());
   for (auto& a : attributes) out.push_back({std::move(a.name), std::move(a.type), std::move(a.value)});
   return out;
+}
+
+// The first bytes of a SHA-256 tell ids apart.
+queue::Fingerprint fingerprint(ByteView text) {
+  queue::Fingerprint print;
+  const Bytes digest = codec::sha256(text);
+  std::memcpy(print.bytes.data(), digest.data(), print.bytes.size());
+  return print;
+}
+
+queue::GroupKey group_key(ByteView group) {
+  std::uint64_t key = 0;
+  std::memcpy(&key, codec::sha256(group).data(), sizeof key);
+  return queue::GroupKey{key == 0 ? 1 : key};
+}
+
+bool is_set(const queue::Queue& queue, const char* name) { return queue.attributes.stored.contains(name); }
+
+// 20 digits, as AWS's have, rising with every message of the queue.
+Bytes sequence_number(queue::Seq seq) {
+  return std::to_string(10'000'000'000'000'000'000U + static_cast<std::uint64_t>(seq));
+}
+
+// What a message must and must not say in this kind of queue; content takes the place of a missing
+// deduplication id where the queue says so.
+Outcome<void> fit(wire::sqs::Message& message, const queue::Queue& queue) {
+  constexpr ByteView kOtherType = "The request include parameter that is not valid for this queue type.";
+  if (!queue::is_fifo(queue)) {
+    if (message.deduplication.empty()) return {};
+    return wire::sqs::invalid_value(message.deduplication, "MessageDeduplicationId", kOtherType);
+  }
+  if (message.group.empty()) return wire::sqs::missing("MessageGroupId");
+  if (message.delay && *message.delay != 0) {
+    return wire::sqs::invalid_value(std::to_string(*message.delay), "DelaySeconds", kOtherType);
+  }
+  message.delay.reset();
+  if (!message.deduplication.empty()) return {};
+  if (!is_set(queue, "ContentBasedDeduplication")) {
+    return refuse(ErrorCode::kInvalidParameterValue,
+                  "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId "
+                  "provided explicitly");
+  }
+  message.deduplication = codec::sha256_hex(message.body);
+  return {};
+}
+
+// Of a duplicate: the message that was sent first, and the MD5s of this one.
+void tell(SentAnswer& answer, const queue::Sent& sent, bool fifo) {
+  if (!fifo) return;
+  answer.id = sent.id.text();
+  answer.sequence_number = sequence_number(sent.seq);
 }
 
 // A receipt that has been overtaken by a later receive deletes nothing, and the request is fine
@@ -69,11 +121,7 @@ Answer each(std::vector<Bytes> ids, const std::vector<queue::Outcome<void>>& out
 
 Outcome<Service::Prepared> Service::prepare(const Caller& caller, const queue::Queue& queue,
                                             wire::sqs::Message&& message) {
-  if (!message.deduplication.empty()) {
-    return wire::sqs::invalid_value(
-        message.deduplication, "MessageDeduplicationId",
-        "The request includes a parameter that is not valid for this queue type.");
-  }
+  if (const auto good = fit(message, queue); !good) return std::unexpected(good.error());
   const std::size_t bytes = message_bytes(message);
   if (bytes > queue.attributes.maximum_message_size) {
     return refuse(
@@ -86,18 +134,27 @@ Outcome<Service::Prepared> Service::prepare(const Caller& caller, const queue::Q
   prepared.answer = {.id = id.text(),
                      .md5_of_body = codec::md5_hex(message.body),
                      .md5_of_attributes = md5_of_attributes(message.attributes),
-                     .md5_of_system_attributes = md5_of_system_attributes(message)};
+                     .md5_of_system_attributes = md5_of_system_attributes(message),
+                     .sequence_number = {}};
+  if (queue::is_fifo(queue)) {
+    // A group in front of an id: no group contains the byte between them.
+    const bool per_group = is_set(queue, "DeduplicationScope");
+    prepared.entry.group = group_key(message.group);
+    prepared.entry.deduplication =
+        fingerprint(per_group ? message.group + '\0' + message.deduplication : message.deduplication);
+  }
   const auto& sender =
       caller.identity.access_key.empty() ? caller.identity.account : caller.identity.access_key;
-  prepared.entry = {.id = id,
-                    .content = queue::encode_content({.body = std::move(message.body),
-                                                      .attributes = to_queue(std::move(message.attributes)),
-                                                      .md5_of_body = prepared.answer.md5_of_body,
-                                                      .md5_of_attributes = prepared.answer.md5_of_attributes,
-                                                      .sender = sender,
-                                                      .trace_header = std::move(message.trace_header),
-                                                      .group = std::move(message.group)}),
-                    .delay = seconds(message.delay)};
+  prepared.entry.id = id;
+  prepared.entry.delay = seconds(message.delay);
+  prepared.entry.content = queue::encode_content({.body = std::move(message.body),
+                                                  .attributes = to_queue(std::move(message.attributes)),
+                                                  .md5_of_body = prepared.answer.md5_of_body,
+                                                  .md5_of_attributes = prepared.answer.md5_of_attributes,
+                                                  .sender = sender,
+                                                  .trace_header = std::move(message.trace_header),
+                                                  .group = std::move(message.group),
+                                                  .deduplication = std::move(message.deduplication)});
   messages_.sent_bytes += bytes;
   return prepared;
 }
@@ -108,17 +165,22 @@ net::Task<Outcome<std::vector<queue::Sent>>> Service::send(queue::QueueId queue,
   auto sent = co_await commit<std::vector<queue::Sent>>(
       cost, Release::kDurable,
       [&](auto& engine, Time now, auto& effects) { return engine.send(queue, entries, now, effects); });
-  if (sent) messages_.sent += entries.size();
+  if (sent) {
+    messages_.sent += static_cast<std::uint64_t>(
+        std::ranges::count_if(*sent, [](const queue::Sent& s) { return !s.duplicate; }));
+  }
   co_return sent;
 }
 
 Answered Service::run(const Caller& caller, wire::sqs::SendMessage& request) {
   const auto queue = find(caller, request.queue_url);
   if (!queue) co_return std::unexpected(queue.error());
+  const bool fifo = queue::is_fifo(**queue);  // the queue may be gone once the message is durable
   auto prepared = prepare(caller, **queue, std::move(request.message));
   if (!prepared) co_return std::unexpected(std::move(prepared).error());
   const auto sent = co_await send((*queue)->id, {&prepared->entry, 1});
   if (!sent) co_return std::unexpected(sent.error());
+  tell(prepared->answer, sent->front(), fifo);
   co_return std::move(prepared->answer);
 }
 
@@ -126,6 +188,7 @@ Answered Service::run(const Caller& caller, wire::sqs::SendMessageBatch& request
   const auto queue = find(caller, request.queue_url);
   if (!queue) co_return std::unexpected(queue.error());
   const auto id = (*queue)->id;
+  const bool fifo = queue::is_fifo(**queue);
   BatchAnswer<SentAnswer> answer;
   std::vector<queue::SendEntry> entries;
   for (auto& entry : request.entries) {
@@ -141,13 +204,39 @@ Answered Service::run(const Caller& caller, wire::sqs::SendMessageBatch& request
   if (!entries.empty()) {
     const auto sent = co_await send(id, entries);
     if (!sent) co_return std::unexpected(sent.error());
+    for (std::size_t i = 0; i < sent->size(); ++i) tell(answer.done[i].second, (*sent)[i], fifo);
   }
   co_return answer;
 }
 
 // ---- receiving
 
-Outcome<wire::sqs::ReceivedMessage> Service::read(const queue::Delivery& delivery,
+void Service::add_system_attributes(wire::sqs::ReceivedMessage& message, const queue::Queue& queue,
+                                    const queue::Delivery& delivery, const queue::MessageContent& content,
+                                    std::span<const Bytes> names) const {
+  if (names.empty()) return;
+  const auto add = [&](std::string_view name, Bytes value) {
+    const bool asked = std::ranges::any_of(names, [name](ByteView n) { return n == "All" || n == name; });
+    if (asked && !value.empty()) message.system_attributes.emplace_back(name, std::move(value));
+  };
+  add("SenderId", content.sender);
+  add("SentTimestamp", std::to_string(to_ms(delivery.sent)));
+  add("ApproximateReceiveCount", std::to_string(delivery.receive_count));
+  add("ApproximateFirstReceiveTimestamp", std::to_string(to_ms(delivery.first_received)));
+  add("MessageGroupId", content.group);
+  add("AWSTraceHeader", content.trace_header);
+  if (queue::is_fifo(queue)) {
+    add("SequenceNumber", sequence_number(delivery.receipt.seq));
+    // Moving gives a message its own id for this ("Using dead-letter queues" in the Developer Guide).
+    add("MessageDeduplicationId", delivery.moved ? delivery.id.text() : content.deduplication);
+  }
+  const queue::Queue* source = parts_.store.queues().find(delivery.source);
+  if (source != nullptr) {
+    add("DeadLetterQueueSourceArn", queue_arn(parts_.region, source->account, source->name));
+  }
+}
+
+Outcome<wire::sqs::ReceivedMessage> Service::read(const queue::Queue& queue, const queue::Delivery& delivery,
                                                   const wire::sqs::ReceiveMessage& request) const {
   const auto record = parts_.store.read(delivery.content);
   auto content = record ? queue::decode_delivered(*record) : std::unexpected(record.error());
@@ -163,19 +252,7 @@ Outcome<wire::sqs::ReceivedMessage> Service::read(const queue::Delivery& deliver
                                      .body = std::move(content->body),
                                      .system_attributes = {},
                                      .attributes = {}};
-  const auto add = [&](std::string_view name, Bytes value) {
-    const auto& names = request.system_names;
-    const bool asked = std::ranges::any_of(names, [name](ByteView n) { return n == "All" || n == name; });
-    if (asked && !value.empty()) message.system_attributes.emplace_back(name, std::move(value));
-  };
-  if (!request.system_names.empty()) {
-    add("SenderId", content->sender);
-    add("SentTimestamp", std::to_string(to_ms(delivery.sent)));
-    add("ApproximateReceiveCount", std::to_string(delivery.receive_count));
-    add("ApproximateFirstReceiveTimestamp", std::to_string(to_ms(delivery.first_received)));
-    add("MessageGroupId", content->group);
-    add("AWSTraceHeader", content->trace_header);
-  }
+  add_system_attributes(message, queue, delivery, *content, request.system_names);
   for (auto& a : content->attributes) {
     if (!wire::sqs::wanted(request.names, a.name)) continue;
     message.attributes.push_back({std::move(a.name), std::move(a.type), std::move(a.value)});
@@ -189,11 +266,25 @@ Outcome<wire::sqs::ReceivedMessage> Service::read(const queue::Delivery& deliver
 Answered Service::run(const Caller& caller, wire::sqs::ReceiveMessage& request) {
   const auto queue = find(caller, request.queue_url);
   if (!queue) co_return std::unexpected(queue.error());
+  if (!request.attempt.empty() && !queue::is_fifo(**queue)) {
+    co_return wire::sqs::invalid_value(
+        request.attempt, "ReceiveRequestAttemptId",
+        "The request include parameter that is not valid for this queue type.");
+  }
   const Duration wait = seconds(request.wait).value_or((*queue)->attributes.receive_wait);
-  const queue::ReceiveRequest ask{.max_messages = request.max,
-                                  .visibility = seconds(request.visibility),
-                                  .wait_until = parts_.store.now() + wait,
-                                  .waiter = {}};
+  const queue::ReceiveRequest ask{
+      .max_messages = request.max,
+      .visibility = seconds(request.visibility),
+      .wait_until = parts_.store.now() + wait,
+      .waiter = {},
+      .attempt = request.attempt.empty() ? std::nullopt : std::optional(fingerprint(request.attempt))};
+  const queue::Queue asked{.id = (*queue)->id,
+                           .account = {},
+                           .name = (*queue)->name,
+                           .attributes = {},
+                           .tags = {},
+                           .created = {},
+                           .modified = {}};  // the queue may be gone when the wait is over
   using Received = Result<queue::Outcome<std::vector<queue::Delivery>>>;
   const auto received = co_await net::await_call<Received>([&](auto done) {
     commit::Store& store = parts_.store;
@@ -208,7 +299,7 @@ Answered Service::run(const Caller& caller, wire::sqs::ReceiveMessage& request) 
   if (!*received) co_return std::unexpected(to_error(received->error()));
   wire::sqs::ReceivedAnswer answer;
   for (const auto& delivery : **received) {
-    auto message = read(delivery, request);
+    auto message = read(asked, delivery, request);
     if (!message) co_return std::unexpected(std::move(message).error());
     answer.messages.push_back(std::move(*message));
   }
@@ -254,7 +345,9 @@ Answered Service::run(const Caller& caller, wire::sqs::DeleteMessage& request) {
   if (!receipt) co_return std::unexpected(receipt.error());
   const auto outcomes = co_await erase((*queue)->id, {&*receipt, 1});
   if (!outcomes) co_return std::unexpected(outcomes.error());
-  if (!fine_to_delete(outcomes->front())) co_return std::unexpected(to_error(outcomes->front().error()));
+  if (!fine_to_delete(outcomes->front())) {
+    co_return std::unexpected(to_error(outcomes->front().error(), request.receipt));
+  }
   co_return Nothing{};
 }
 

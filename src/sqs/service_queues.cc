@@ -30,6 +30,33 @@ ByteView policy_of(const queue::Queue& queue) {
   return at == queue.attributes.stored.end() ? ByteView() : ByteView(at->second);
 }
 
+// Attributes of FIFO queues are theirs alone, and two of them go together.
+Outcome<void> check_fifo(const wire::sqs::QueueAttributes& asked, const QueueName& of,
+                         const queue::Attributes* has) {
+  if (!queue::is_fifo(of.name)) {
+    const auto fifo = std::ranges::find_if(
+        asked.stored, [](const auto& attribute) { return wire::sqs::is_fifo_attribute(attribute.first); });
+    if (asked.fifo) {
+      return refuse(
+          ErrorCode::kInvalidAttributeValue,
+          "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.");
+    }
+    if (fifo == asked.stored.end()) return {};
+    return refuse(ErrorCode::kInvalidAttributeName,
+                  fmt::format("You can specify the {} only when FifoQueue is set to true.", fifo->first));
+  }
+  const auto value = [&](const char* name) -> Bytes {
+    if (const auto at = asked.stored.find(name); at != asked.stored.end()) return at->second;
+    if (has == nullptr) return {};
+    const auto at = has->stored.find(name);
+    return at == has->stored.end() ? Bytes() : at->second;
+  };
+  if (value("FifoThroughputLimit").empty() || !value("DeduplicationScope").empty()) return {};
+  return refuse(ErrorCode::kInvalidAttributeValue,
+                "Invalid value for the parameter FifoThroughputLimit. Reason: perMessageGroupId is allowed "
+                "only when DeduplicationScope is messageGroup.");
+}
+
 Outcome<Answer> nothing_of(const Outcome<void>& done) {
   if (!done) return std::unexpected(done.error());
   return wire::sqs::Nothing{};
@@ -86,6 +113,9 @@ Outcome<queue::Redrive> Service::resolve(const wire::sqs::RedrivePolicy& policy,
   if (target->name == of.name) return bad("A queue cannot be its own dead-letter queue.");
   const queue::Queue* queue = parts_.store.queues().find(target->account, target->name);
   if (queue == nullptr) return bad("Dead letter target does not exist.");
+  if (queue::is_fifo(*queue) != queue::is_fifo(of.name)) {
+    return bad("Dead-letter queue must be same type of queue as the source.");
+  }
   const auto allow = queue->attributes.stored.find("RedriveAllowPolicy");
   if (allow != queue->attributes.stored.end() &&
       !wire::sqs::redrive_allowed(allow->second, queue_arn(parts_.region, of.account, of.name))) {
@@ -96,7 +126,8 @@ Outcome<queue::Redrive> Service::resolve(const wire::sqs::RedrivePolicy& policy,
 
 // The policy's text is kept too: it is reported even when its target is gone.
 Outcome<queue::AttributeChange> Service::to_change(wire::sqs::QueueAttributes& attributes,
-                                                   const QueueName& of) {
+                                                   const QueueName& of, const queue::Attributes* has) {
+  if (const auto good = check_fifo(attributes, of, has); !good) return std::unexpected(good.error());
   queue::AttributeChange change;
   change.delay = seconds(attributes.delay);
   change.visibility_timeout = seconds(attributes.visibility_timeout);
@@ -116,7 +147,7 @@ Outcome<queue::AttributeChange> Service::to_change(wire::sqs::QueueAttributes& a
 
 Answered Service::run(const Caller& caller, wire::sqs::CreateQueue& request) {
   const QueueName name{caller.identity.account, request.name};
-  auto attributes = to_change(request.attributes, name);
+  auto attributes = to_change(request.attributes, name, nullptr);
   if (!attributes) co_return std::unexpected(std::move(attributes).error());
   const queue::CreateQueue create{.account = name.account,
                                   .name = name.name,
@@ -216,7 +247,8 @@ net::Task<Outcome<void>> Service::set_tags(queue::QueueId queue, const queue::Ta
 Answered Service::run(const Caller& caller, wire::sqs::SetQueueAttributes& request) {
   const auto queue = find(caller, request.queue_url);
   if (!queue) co_return std::unexpected(queue.error());
-  const auto change = to_change(request.attributes, {(*queue)->account, (*queue)->name});
+  const auto change =
+      to_change(request.attributes, {(*queue)->account, (*queue)->name}, &(*queue)->attributes);
   if (!change) co_return std::unexpected(change.error());
   co_return nothing_of(co_await set((*queue)->id, *change));
 }
@@ -280,6 +312,10 @@ std::optional<Bytes> Service::attribute(const queue::Queue& queue, ByteView name
   if (name == "ReceiveMessageWaitTimeSeconds") return in_seconds(a.receive_wait);
   const auto stored = a.stored.find(Bytes(name));
   if (stored != a.stored.end()) return stored->second;
+  if (wire::sqs::is_fifo_attribute(name)) {
+    if (!queue::is_fifo(queue)) return std::nullopt;
+    return name == "FifoQueue" ? Bytes("true") : Bytes(wire::sqs::fifo_default(name));
+  }
   // Bodies are not encrypted on disk, so that this is never true by default as it is on AWS.
   if (name == "SqsManagedSseEnabled") return "false";
   return std::nullopt;

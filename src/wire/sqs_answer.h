@@ -33,6 +33,7 @@ struct SentAnswer {
   Bytes md5_of_body;
   Bytes md5_of_attributes;         // empty: none were sent
   Bytes md5_of_system_attributes;  // empty: none were sent
+  Bytes sequence_number{};         // of FIFO queues, else empty
 };
 // The sent ones and the failed ones of a batch, each with its entry's id.
 template <class T>

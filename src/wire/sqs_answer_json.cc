@@ -23,6 +23,7 @@ void write_fields(JsonWriter& out, const SentAnswer& sent) {
   out.field("MD5OfMessageBody", sent.md5_of_body);
   field_unless_empty(out, "MD5OfMessageSystemAttributes", sent.md5_of_system_attributes);
   out.field("MessageId", sent.id);
+  field_unless_empty(out, "SequenceNumber", sent.sequence_number);
 }
 
 void write_map(JsonWriter& out, ByteView name, const auto& pairs) {

@@ -22,6 +22,7 @@ void write_fields(XmlWriter& out, const SentAnswer& sent) {
   out.element("MessageId", sent.id).element("MD5OfMessageBody", sent.md5_of_body);
   element_unless_empty(out, "MD5OfMessageAttributes", sent.md5_of_attributes);
   element_unless_empty(out, "MD5OfMessageSystemAttributes", sent.md5_of_system_attributes);
+  element_unless_empty(out, "SequenceNumber", sent.sequence_number);
 }
 
 void write_pairs(XmlWriter& out, ByteView name, ByteView key_name, const auto& pairs) {

@@ -130,19 +130,26 @@ Outcome<void> check_stored(ByteView name, ByteView value) {
   return bad_value(name);
 }
 
-Outcome<void> check_fifo(ByteView name, ByteView value) {
-  if (name == "FifoQueue" && value == "true") return not_here("FIFO queues are");
+struct FifoRule {
+  std::string_view name, usual, other;  // its two values, the first one the default
+};
+constexpr std::array kFifoRules = {
+    FifoRule{"ContentBasedDeduplication", "false", "true"},
+    FifoRule{"DeduplicationScope", "queue", "messageGroup"},
+    FifoRule{"FifoThroughputLimit", "perQueue", "perMessageGroupId"},
+};
+
+Outcome<void> read_fifo(const Bytes& name, ByteView value, QueueAttributes& out) {
   if (name == "FifoQueue") {
+    out.fifo = value == "true";
+    if (out.fifo) return {};
     return refuse(kInvalidAttributeValue,
                   "Invalid value for the parameter FifoQueue. It can only be set to true.");
   }
-  return refuse(kInvalidAttributeName,
-                fmt::format("You can specify the {} only when FifoQueue is set to true.", name));
-}
-
-bool is_fifo_attribute(ByteView name) {
-  return name == "FifoQueue" || name == "ContentBasedDeduplication" || name == "DeduplicationScope" ||
-         name == "FifoThroughputLimit";
+  const auto& rule = *std::ranges::find(kFifoRules, ByteView(name), &FifoRule::name);
+  if (value != rule.usual && value != rule.other) return bad_value(name);
+  out.stored[name] = value == rule.usual ? Bytes() : Bytes(value);
+  return {};
 }
 
 bool is_stored(ByteView name) {
@@ -158,7 +165,7 @@ Outcome<void> read_one(const Bytes& name, const Bytes& value, QueueAttributes& o
     return {};
   }
   if (name == "RedrivePolicy") return read_redrive(value, out);
-  if (is_fifo_attribute(name)) return check_fifo(name, value);
+  if (is_fifo_attribute(name)) return read_fifo(name, value, out);
   if (!is_stored(name)) {
     return refuse(kInvalidAttributeName, fmt::format("Unknown Attribute {}.", ByteView(name).substr(0, 128)));
   }
@@ -170,6 +177,13 @@ Outcome<void> read_one(const Bytes& name, const Bytes& value, QueueAttributes& o
 }  // namespace
 
 std::span<const std::string_view> queue_attribute_names() { return kNames; }
+bool is_fifo_attribute(ByteView name) {
+  return name == "FifoQueue" || std::ranges::find(kFifoRules, name, &FifoRule::name) != kFifoRules.end();
+}
+ByteView fifo_default(ByteView name) {
+  const auto rule = std::ranges::find(kFifoRules, name, &FifoRule::name);
+  return rule == kFifoRules.end() ? ByteView() : rule->usual;
+}
 bool is_queue_attribute(ByteView name) {
   return name == "All" || std::ranges::find(kNames, name) != kNames.end();
 }

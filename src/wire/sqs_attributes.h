@@ -15,6 +15,10 @@ namespace hr::wire::sqs {
 // All attributes that can be asked for, in the order in which answers show them.
 std::span<const std::string_view> queue_attribute_names();
 bool is_queue_attribute(ByteView name);
+// FifoQueue, ContentBasedDeduplication, DeduplicationScope, FifoThroughputLimit.
+bool is_fifo_attribute(ByteView name);
+// What a FIFO queue has where nothing was set; empty for every other attribute.
+ByteView fifo_default(ByteView name);
 
 // The map "Attributes" of CreateQueue and SetQueueAttributes.
 Outcome<QueueAttributes> read_queue_attributes(const codec::Json::Object& attributes);

@@ -50,10 +50,19 @@ TEST(SqsAttributes, unknown_and_read_only_names_are_refused) {
   EXPECT_EQ(code_of(read("ApproximateNumberOfMessages", "1")), ErrorCode::kInvalidAttributeName);
 }
 
-TEST(SqsAttributes, fifo_attributes_are_refused_clearly) {
-  EXPECT_EQ(code_of(read("FifoQueue", "true")), ErrorCode::kUnsupportedOperation);
+TEST(SqsAttributes, of_fifo_queues_have_two_values_and_the_default_is_not_kept) {
+  EXPECT_TRUE(read("FifoQueue", "true")->fifo);
   EXPECT_EQ(code_of(read("FifoQueue", "false")), ErrorCode::kInvalidAttributeValue);
-  EXPECT_EQ(code_of(read("ContentBasedDeduplication", "true")), ErrorCode::kInvalidAttributeName);
+  for (const auto& [name, usual, other] :
+       {std::tuple("ContentBasedDeduplication", "false", "true"),
+        std::tuple("DeduplicationScope", "queue", "messageGroup"),
+        std::tuple("FifoThroughputLimit", "perQueue", "perMessageGroupId")}) {
+    EXPECT_EQ(fifo_default(name), usual);
+    EXPECT_EQ(read(name, usual)->stored.at(name), "");
+    EXPECT_EQ(read(name, other)->stored.at(name), other);
+    EXPECT_EQ(code_of(read(name, "")), ErrorCode::kInvalidAttributeValue);
+    EXPECT_EQ(code_of(read(name, "TRUE")), ErrorCode::kInvalidAttributeValue);
+  }
 }
 
 TEST(SqsAttributes, kms_and_sqs_encryption_exclude_each_other) {

@@ -187,18 +187,6 @@ Outcome<Bytes> read_trace_header(const codec::Json& members) {
 
 // ---- the rest of a message
 
-Outcome<Bytes> read_id(const codec::Json& members, ByteView name) {
-  HR_ASSIGN(Bytes id, text_of(members, name));
-  if (id.size() > kGroupIdBytesMax || !std::ranges::all_of(id, is_group_char)) {
-    return invalid_value(
-        ByteView(id).substr(0, kGroupIdBytesMax), name,
-        fmt::format("{} can only include alphanumeric and punctuation characters. 1 to 128 in "
-                    "length.",
-                    name));
-  }
-  return id;
-}
-
 Outcome<Bytes> read_body(const codec::Json& members) {
   HR_ASSIGN(Bytes body, required_text(members, "MessageBody"));
   if (!codec::valid_xml_chars(body)) {
@@ -245,6 +233,17 @@ Bytes md5_of_system_attributes(const Message& message) {
   if (message.trace_header.empty()) return {};
   const MessageAttribute header{.name = Bytes(kTraceHeader), .type = "String", .value = message.trace_header};
   return md5_of_attributes({&header, 1});
+}
+
+Outcome<Bytes> read_id(const codec::Json& members, ByteView name) {
+  HR_ASSIGN(Bytes id, text_of(members, name));
+  if (id.size() > kGroupIdBytesMax || !std::ranges::all_of(id, is_group_char)) {
+    return invalid_value(
+        ByteView(id).substr(0, kGroupIdBytesMax), name,
+        fmt::format("{} can only include alphanumeric and punctuation characters. 1 to 128 in length.",
+                    name));
+  }
+  return id;
 }
 
 Outcome<Message> read_message(const codec::Json& members) {

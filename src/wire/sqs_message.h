@@ -26,6 +26,10 @@ bool is_binary(const MessageAttribute& attribute);
 // Body, attributes, delay, group and deduplication id of a SendMessage request or of a batch entry.
 Outcome<Message> read_message(const codec::Json& members);
 
+// MessageGroupId, MessageDeduplicationId, ReceiveRequestAttemptId: 1 to 128 letters, digits and punctuation.
+// Empty when there is none.
+Outcome<Bytes> read_id(const codec::Json& members, ByteView name);
+
 // Does MessageAttributeNames ask for this attribute? "All" and ".*" ask for every one, "foo.*" for those that
 // begin with "foo".
 bool wanted(std::span<const Bytes> patterns, ByteView name);

@@ -56,6 +56,10 @@ bool is_word_char(char c) {
 
 constexpr std::string_view kNameRule =
     "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length";
+constexpr std::string_view kFifoNameRule =
+    "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end "
+    "with "
+    ".fifo suffix and be 1 to 80 in length.";
 
 Outcome<Bytes> read_queue_name(const Json& members) {
   HR_ASSIGN(Bytes name, required_text(members, "QueueName"));
@@ -202,14 +206,10 @@ Outcome<Request> read_remove_permission(const Json& members) {
 Outcome<Request> read_create(const Json& members) {
   CreateQueue request;
   HR_ASSIGN(request.name, read_queue_name(members));
-  HR_ASSIGN(const auto* attributes, object_of(members, "Attributes"));
-  const bool fifo_attribute =
-      attributes != nullptr && members.find("Attributes")->find("FifoQueue") != nullptr;
-  if (request.name.ends_with(".fifo")) {
-    if (!fifo_attribute) return refuse(kInvalidParameterValue, Bytes(kNameRule));
-    return refuse(kUnsupportedOperation, "FIFO queues are not supported by this version of Headrace.");
-  }
   HR_ASSIGN(request.attributes, read_attributes(members));
+  const bool fifo_name = request.name.ends_with(".fifo");
+  if (fifo_name && !request.attributes.fifo) return refuse(kInvalidParameterValue, Bytes(kNameRule));
+  if (!fifo_name && request.attributes.fifo) return refuse(kInvalidParameterValue, Bytes(kFifoNameRule));
   HR_ASSIGN(request.tags, read_tags(members));
   return request;
 }
@@ -362,6 +362,7 @@ Outcome<Request> read_receive(const Json& members) {
                                            "Must be between 0 and 43200, if provided."));
   HR_ASSIGN(request.wait, integer_in(members, "WaitTimeSeconds", 0, kWaitSecondsMax,
                                      "Must be >= 0 and <= 20, if provided."));
+  HR_ASSIGN(request.attempt, read_id(members, "ReceiveRequestAttemptId"));
   HR_ASSIGN(request.system_names, texts_of(members, "AttributeNames"));
   HR_ASSIGN(auto more, texts_of(members, "MessageSystemAttributeNames"));
   std::ranges::move(more, std::back_inserter(request.system_names));

@@ -171,11 +171,13 @@ TEST(SqsCreateQueue, a_name_is_80_of_the_allowed_characters) {
   EXPECT_EQ(code_of(named("")), ErrorCode::kMissingParameter);
 }
 
-TEST(SqsCreateQueue, fifo_queues_are_refused_clearly) {
-  EXPECT_EQ(json_error(Action::kCreateQueue, R"({"QueueName":"q.fifo","Attributes":{"FifoQueue":"true"}})"),
-            ErrorCode::kUnsupportedOperation);
+TEST(SqsCreateQueue, a_fifo_name_and_the_attribute_go_together) {
+  const auto made =
+      json<CreateQueue>(Action::kCreateQueue, R"({"QueueName":"q.fifo","Attributes":{"FifoQueue":"true"}})");
+  ASSERT_TRUE(made);
+  EXPECT_TRUE(made->attributes.fifo);
   EXPECT_EQ(json_error(Action::kCreateQueue, R"({"QueueName":"q","Attributes":{"FifoQueue":"true"}})"),
-            ErrorCode::kUnsupportedOperation);
+            ErrorCode::kInvalidParameterValue);
   EXPECT_EQ(json_error(Action::kCreateQueue, R"({"QueueName":"q.fifo"})"), ErrorCode::kInvalidParameterValue);
 }
 

@@ -86,7 +86,10 @@ struct QueueAttributes {
   std::optional<std::uint32_t> delay, visibility_timeout, retention, receive_wait, maximum_message_size;
   std::optional<RedrivePolicy> redrive;
   bool clear_redrive = false;  // RedrivePolicy was set to nothing
-  Map stored;                  // Policy, KmsMasterKeyId, ...; an empty value removes the attribute
+  bool fifo = false;           // FifoQueue was set to true, which is all that can be done with it
+  // Policy, KmsMasterKeyId, ContentBasedDeduplication, ...; an empty value removes the attribute. What is set
+  // to its default is removed.
+  Map stored;
 
   bool operator==(const QueueAttributes&) const = default;
 };
@@ -155,6 +158,7 @@ struct ReceiveMessage {
   int max = 1;
   std::optional<int> visibility;
   std::optional<int> wait;
+  Bytes attempt;                    // ReceiveRequestAttemptId; may be empty
   std::vector<Bytes> system_names;  // AttributeNames and MessageSystemAttributeNames
   std::vector<Bytes> names;         // MessageAttributeNames
 };

@@ -2,6 +2,7 @@
 // JSON: {"passed": [names], "failed": [{"name", "reason"}]}. Cases run in order, each with its own queue.
 import assert from "node:assert/strict";
 import {
+  AddPermissionCommand,
   ChangeMessageVisibilityBatchCommand,
   ChangeMessageVisibilityCommand,
   CreateQueueCommand,
@@ -16,10 +17,13 @@ import {
   QueueDoesNotExist,
   ReceiptHandleIsInvalid,
   ReceiveMessageCommand,
+  RemovePermissionCommand,
   SendMessageBatchCommand,
   SendMessageCommand,
   SetQueueAttributesCommand,
   SQSClient,
+  TagQueueCommand,
+  UntagQueueCommand,
 } from "@aws-sdk/client-sqs";
 
 const client = new SQSClient({ maxAttempts: 1 });
@@ -106,6 +110,42 @@ const cases = {
       Entries: [{ Id: "bad", ReceiptHandle: "x" }],
     });
     assert.equal(Failed[0].Code, "ReceiptHandleIsInvalid");
+  },
+
+  async "tags and permissions"(QueueUrl) {
+    await call(TagQueueCommand, { QueueUrl, Tags: { team: "a", stage: "" } });
+    await call(UntagQueueCommand, { QueueUrl, TagKeys: ["by"] });
+    assert.deepEqual((await call(ListQueueTagsCommand, { QueueUrl })).Tags, { team: "a", stage: "" });
+    const share = { Label: "share", AWSAccountIds: ["111111111111"], Actions: ["SendMessage"] };
+    await call(AddPermissionCommand, { QueueUrl, ...share });
+    const { Attributes } = await call(GetQueueAttributesCommand, { QueueUrl, AttributeNames: ["Policy"] });
+    assert.equal(JSON.parse(Attributes.Policy).Statement[0].Sid, "share");
+    await call(RemovePermissionCommand, { QueueUrl, Label: "share" });
+  },
+
+  async "a FIFO queue keeps a group's order and sends nothing twice"(QueueUrl) {
+    const QueueName = `${QueueUrl.split("/").pop()}.fifo`;
+    const Attributes = { FifoQueue: "true", ContentBasedDeduplication: "true" };
+    const fifo = (await call(CreateQueueCommand, { QueueName, Attributes })).QueueUrl;
+    const send = (MessageBody) =>
+      call(SendMessageCommand, { QueueUrl: fifo, MessageBody, MessageGroupId: "g" });
+    const first = await send("1");
+    await send("2");
+    const again = await send("1");
+    assert.equal(again.MessageId, first.MessageId);
+    assert.equal(again.SequenceNumber, first.SequenceNumber);
+    const { Messages } = await call(ReceiveMessageCommand, {
+      QueueUrl: fifo,
+      MaxNumberOfMessages: 10,
+      MessageSystemAttributeNames: ["All"],
+      ReceiveRequestAttemptId: "attempt-1",
+    });
+    assert.deepEqual(
+      Messages.map((message) => message.Body),
+      ["1", "2"],
+    );
+    assert.equal(Messages[0].Attributes.SequenceNumber, first.SequenceNumber);
+    await call(DeleteQueueCommand, { QueueUrl: fifo });
   },
 };
 

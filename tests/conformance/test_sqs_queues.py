@@ -92,13 +92,6 @@ class TestCreateQueue:
             api("CreateQueue", QueueName="q", Attributes={"Colour": "red"})
         assert refused.value.code == "InvalidAttributeName"
 
-    def test_fifo_queues_are_refused_clearly(self, api: Api) -> None:
-        """API_CreateQueue, FifoQueue: not supported yet; the error says so."""
-        with pytest.raises(SqsError) as refused:
-            api("CreateQueue", QueueName="q.fifo", Attributes={"FifoQueue": "true"})
-        assert refused.value.code == "AWS.SimpleQueueService.UnsupportedOperation"
-        assert "FIFO" in refused.value.message
-
     def test_tags_are_kept(self, api: Api, queue_name: str) -> None:
         """API_CreateQueue, tags; API_ListQueueTags."""
         url = api("CreateQueue", QueueName=queue_name, tags={"team": "a&b", "stage": ""})["QueueUrl"]
@@ -250,8 +243,10 @@ class TestRedrivePolicy:
         for _ in range(2):
             assert len(api("ReceiveMessage", QueueUrl=source)["Messages"]) == 1
         assert api("ReceiveMessage", QueueUrl=source) == {}
-        (moved,) = api("ReceiveMessage", QueueUrl=dead, WaitTimeSeconds=5)["Messages"]
+        asked = {"WaitTimeSeconds": 5, "AttributeNames": ["DeadLetterQueueSourceArn"]}
+        (moved,) = api("ReceiveMessage", QueueUrl=dead, **asked)["Messages"]
         assert (moved["MessageId"], moved["Body"]) == (sent["MessageId"], "poison")
+        assert moved["Attributes"] == {"DeadLetterQueueSourceArn": arn(store, source)}
         listed = api("ListDeadLetterSourceQueues", QueueUrl=dead)
         assert listed["queueUrls"] == [source]
 

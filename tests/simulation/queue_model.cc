@@ -46,13 +46,41 @@ bool QueueModel::expired(const Queue& q, const Message& m) const {
   return now_ >= m.sent + q.queue.attributes.retention;
 }
 
-// The one that has been visible for longest.
+bool QueueModel::fifo(QueueId id) const {
+  const Queue* q = find(id);
+  return q != nullptr && q->fifo();
+}
+
+// Messages stand in the order of their numbers, and so do those of a group.
+bool QueueModel::first_of_group(const Queue& q, const Message& m) const {
+  const auto first = std::ranges::find(q.messages, m.group, &Message::group);
+  return first->seq == m.seq;
+}
+
+// The number of the next message of the group, if it is visible.
+std::optional<std::uint64_t> QueueModel::follower(const Queue& q, const Message& m) const {
+  if (!q.fifo()) return std::nullopt;
+  for (const Message& other : q.messages) {
+    if (other.seq <= m.seq || other.group != m.group) continue;
+    return other.visible_at <= now_ ? std::optional(other.seq) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+bool QueueModel::good_target(const Queue& q, const Attributes& a) {
+  if (!a.redrive) return true;
+  const Queue* target = find(a.redrive->dead_letter);
+  return target != nullptr && target->queue.id != q.queue.id && target->fifo() == q.fifo();
+}
+
+// The one that has been visible for longest; of a FIFO queue, among the first of their groups.
 QueueModel::Message* QueueModel::next(Queue& q) {
   Message* best = nullptr;
   const auto key = [](const Message& m) {
     return std::tuple(m.visible_at, m.by_command, m.by_command != 0 ? 0 : m.seq);
   };
   for (Message& m : q.messages) {
+    if (q.fifo() && !first_of_group(q, m)) continue;
     if (m.visible_at <= now_ && (best == nullptr || key(m) < key(*best))) best = &m;
   }
   return best;
@@ -106,37 +134,106 @@ void QueueModel::place(Message& m, Time visible_at) {
   m.noticed = false;
 }
 
-void QueueModel::drop(Queue& q, const Message& m) {
-  std::erase_if(q.messages, [seq = m.seq](const Message& other) { return other.seq == seq; });
+// Whoever becomes the first of its group by this is visible since now, or from its own time on.
+void QueueModel::drop(Queue& q, std::uint64_t seq) {
+  const auto at = std::ranges::find(q.messages, seq, &Message::seq);
+  const GroupKey group = at->group;
+  const bool first = q.fifo() && first_of_group(q, *at);
+  q.messages.erase(at);
+  const auto next = std::ranges::find(q.messages, group, &Message::group);
+  if (first && next != q.messages.end() && next->visible_at <= now_) place(*next, now_);
 }
 
-std::vector<Delivery> QueueModel::take(Queue& q, std::size_t max, Duration lease) {
+void QueueModel::expire(Queue& q) {
+  for (;;) {
+    const Message* oldest = nullptr;
+    const auto key = [](const Message& m) { return std::tuple(m.sent, m.moved, m.seq); };
+    for (const Message& m : q.messages) {
+      if (expired(q, m) && (oldest == nullptr || key(m) < key(*oldest))) oldest = &m;
+    }
+    if (oldest == nullptr) return;
+    drop(q, oldest->seq);
+  }
+}
+
+Delivery QueueModel::delivery(const Queue& q, const Message& m) const {
+  return {.receipt = {q.queue.id, Seq{m.seq}, m.count},
+          .id = m.id,
+          .sent = m.sent,
+          .first_received = m.first,
+          .receive_count = m.count,
+          .moved = m.moved,
+          .source = m.source,
+          .content = {}};
+}
+
+std::vector<Delivery> QueueModel::take(Queue& q, std::size_t max, Duration lease,
+                                       const std::optional<Fingerprint>& attempt) {
   std::vector<Delivery> out;
+  std::optional<std::uint64_t> follows;  // in the group in hand
   while (out.size() < max && counts(q.queue.id).in_flight < limits_.inflight_max) {
-    Message* m = next(q);
+    const bool first = !follows;
+    Message* m = follows ? find(q, Seq{*follows}) : next(q);
     if (m == nullptr) break;
     const bool again =
         std::ranges::any_of(out, [&](const Delivery& d) { return d.receipt.seq == Seq{m->seq}; });
     if (again) break;
+    follows = follower(q, *m);
     const auto& redrive = q.queue.attributes.redrive;
     Queue* dead = redrive ? find(redrive->dead_letter) : nullptr;
     if (expired(q, *m)) {
-      drop(q, *m);
+      drop(q, m->seq);
+      if (first) follows.reset();
     } else if (dead != nullptr && m->here >= redrive->max_receive_count) {
       Message moved = *m;
-      drop(q, *m);
+      drop(q, m->seq);
       moved.seq = dead->next_seq++;
       moved.here = 0;
+      moved.moved = true;
+      moved.source = q.queue.id;
       place(moved, now_);
       dead->messages.push_back(moved);
       touched_.push_back(dead->queue.id);
+      if (first) follows.reset();
     } else {
       if (m->count == 0) m->first = now_;
       ++m->count;
       ++m->here;
       m->received = now_;
       place(*m, now_ + lease);
-      out.push_back({{q.queue.id, Seq{m->seq}, m->count}, m->id, m->sent, m->first, m->count, {}});
+      out.push_back(delivery(q, *m));
+      if (!q.fifo() || !attempt) continue;
+      const std::pair given(out.back().receipt, m->visible_at);
+      const auto same = [&](const Attempt& a) { return a.queue == q.queue.id && a.id == *attempt; };
+      const auto at = std::ranges::find_if(attempts_, same);
+      if (at != attempts_.end() && at->at == now_) {
+        at->given.push_back(given);
+      } else {
+        std::erase_if(attempts_, same);
+        attempts_.push_back({q.queue.id, *attempt, now_, {given}});
+      }
+    }
+  }
+  return out;
+}
+
+// What the attempt was given within five minutes, if nothing of it has changed.
+std::vector<Delivery> QueueModel::repeat(Queue& q, const Fingerprint& attempt, Duration lease) {
+  std::vector<Delivery> out;
+  for (Attempt& a : attempts_) {
+    if (a.queue != q.queue.id || a.id != attempt || now_ >= a.at + 5min) continue;
+    for (const auto& [receipt, until] : a.given) {
+      const Message* m = find(q, receipt.seq);
+      if (m == nullptr || m->count != receipt.receive || m->visible_at != until || until <= now_ ||
+          expired(q, *m)) {
+        return {};
+      }
+    }
+    for (auto& [receipt, until] : a.given) {
+      Message& m = *find(q, receipt.seq);
+      place(m, std::min(now_ + lease, m.received + 12h));
+      until = m.visible_at;
+      out.push_back(delivery(q, m));
     }
   }
   return out;
@@ -147,7 +244,7 @@ void QueueModel::serve(Queue& q) {
   while (!q.waiting.empty()) {
     const ReceiveRequest r = q.waiting.front().request;
     auto got = take(q, static_cast<std::size_t>(r.max_messages),
-                    r.visibility.value_or(q.queue.attributes.visibility_timeout));
+                    r.visibility.value_or(q.queue.attributes.visibility_timeout), r.attempt);
     if (got.empty()) return;
     wakeups_.push_back({r.waiter, std::move(got)});
     q.waiting.erase(q.waiting.begin());
@@ -181,7 +278,7 @@ void QueueModel::tick(Time now) {
   now_ = now;
   while (first_due() != nullptr) {
     while (Queue* q = first_due()) {
-      std::erase_if(q->messages, [&](const Message& m) { return expired(*q, m); });
+      expire(*q);
       serve(*q);
     }
     finish();
@@ -219,9 +316,7 @@ Outcome<QueueId> QueueModel::create(const CreateQueue& request, Time now) {
   q.queue.account = request.account;
   q.queue.name = request.name;
   apply(q.queue.attributes, request.attributes);
-  if (q.queue.attributes.redrive && find(q.queue.attributes.redrive->dead_letter) == nullptr) {
-    return refuse(Fault::kInvalid);
-  }
+  if (!good_target(q, q.queue.attributes)) return refuse(Fault::kInvalid);
   ++next_queue_;
   queues_.push_back(q);
   return q.queue.id;
@@ -232,10 +327,7 @@ Outcome<void> QueueModel::set_attributes(QueueId id, const AttributeChange& chan
   if (q == nullptr) return refuse(Fault::kNoSuchQueue);
   Attributes a = q->queue.attributes;
   apply(a, change);
-  if (change.redrive && a.redrive &&
-      (find(a.redrive->dead_letter) == nullptr || a.redrive->dead_letter == id)) {
-    return refuse(Fault::kInvalid);
-  }
+  if (change.redrive && !good_target(*q, a)) return refuse(Fault::kInvalid);
   now_ = now;
   q->queue.attributes = a;
   return {};
@@ -275,19 +367,42 @@ Outcome<void> QueueModel::purge(QueueId id, Time now) {
   return {};
 }
 
+bool QueueModel::fits(const Queue& q, const SendEntry& entry) const {
+  const bool group = entry.group != GroupKey::kNone;
+  if (q.fifo()) return group && entry.deduplication && !entry.delay;
+  return !group && !entry.deduplication;
+}
+
+const QueueModel::Known* QueueModel::known(QueueId id, const Fingerprint& deduplication) const {
+  for (const Known& k : known_) {
+    if (k.queue == id && k.deduplication == deduplication && now_ < k.at + 5min) return &k;
+  }
+  return nullptr;
+}
+
 Outcome<std::vector<Sent>> QueueModel::send(QueueId id, std::span<const SendEntry> entries, Time now) {
   Queue* q = find(id);
   if (q == nullptr) return refuse(Fault::kNoSuchQueue);
+  for (const SendEntry& entry : entries) {
+    if (!fits(*q, entry)) return refuse(Fault::kInvalid);
+  }
   start(*q, now);
   std::vector<Sent> sent;
   for (const SendEntry& entry : entries) {
+    const Known* before = q->fifo() ? known(id, *entry.deduplication) : nullptr;
+    if (before != nullptr) {
+      sent.push_back({before->sent.seq, before->sent.id, true});
+      continue;
+    }
     Message m;
     m.id = entry.id;
     m.seq = q->next_seq++;
     m.sent = now_;
+    m.group = entry.group;
     place(m, now_ + entry.delay.value_or(q->queue.attributes.delay));
     q->messages.push_back(m);
-    sent.push_back({Seq{m.seq}});
+    sent.push_back({Seq{m.seq}, m.id, false});
+    if (q->fifo()) known_.push_back({id, *entry.deduplication, now_, sent.back()});
   }
   finish(*q);
   return sent;
@@ -297,12 +412,20 @@ Outcome<Received> QueueModel::receive(QueueId id, const ReceiveRequest& request,
   Queue* q = find(id);
   if (q == nullptr) return refuse(Fault::kNoSuchQueue);
   start(*q, now);
-  const bool may_wait = request.wait_until > now_ && waiting() < limits_.waiters_max;
-  if (!may_wait && counts(id).in_flight >= limits_.inflight_max) return refuse(Fault::kOverLimit);
-  serve(*q);
+  const Duration lease = request.visibility.value_or(q->queue.attributes.visibility_timeout);
   Received out;
-  out.deliveries = take(*q, static_cast<std::size_t>(request.max_messages),
-                        request.visibility.value_or(q->queue.attributes.visibility_timeout));
+  if (q->fifo() && request.attempt) out.deliveries = repeat(*q, *request.attempt, lease);
+  if (!out.deliveries.empty()) {
+    finish(*q);
+    return out;
+  }
+  const bool may_wait = request.wait_until > now_ && waiting() < limits_.waiters_max;
+  if (!may_wait && counts(id).in_flight >= limits_.inflight_max) {
+    if (q->fifo()) return out;
+    return refuse(Fault::kOverLimit);
+  }
+  serve(*q);
+  out.deliveries = take(*q, static_cast<std::size_t>(request.max_messages), lease, request.attempt);
   out.parked = out.deliveries.empty() && may_wait;
   if (out.parked) q->waiting.push_back({request});
   finish(*q);
@@ -322,7 +445,11 @@ Outcome<std::vector<Outcome<void>>> QueueModel::erase(QueueId id, std::span<cons
       out.push_back(refuse(Fault::kReceiptInvalid));
       continue;
     }
-    if (m != nullptr) drop(*q, *m);
+    if (m != nullptr && q->fifo() && m->visible_at <= now_) {
+      out.push_back(refuse(Fault::kReceiptExpired));
+      continue;
+    }
+    if (m != nullptr) drop(*q, m->seq);
     out.emplace_back();
   }
   finish(*q);

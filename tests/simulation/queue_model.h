@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hr::sim {
@@ -37,6 +38,7 @@ class QueueModel {
   queue::Counts counts(queue::QueueId id) const;
   Time next_deadline() const;
   std::vector<queue::QueueId> queues() const;
+  bool fifo(queue::QueueId id) const;
   std::vector<queue::Wakeup> take_wakeups();
 
  private:
@@ -47,6 +49,22 @@ class QueueModel {
     std::uint32_t count = 0, here = 0;
     std::uint64_t by_command = 0;  // numbers the commands that made it visible; 0: a delay or lease does
     bool noticed = false;          // that such a delay or lease has ended
+    queue::GroupKey group{};
+    bool moved = false;
+    queue::QueueId source{};
+  };
+  // What FIFO queues remember for five minutes.
+  struct Known {
+    queue::QueueId queue{};
+    queue::Fingerprint deduplication;
+    Time at;
+    queue::Sent sent;
+  };
+  struct Attempt {
+    queue::QueueId queue{};
+    queue::Fingerprint id;
+    Time at;
+    std::vector<std::pair<queue::Receipt, Time>> given;  // until when
   };
   struct Waiting {
     queue::ReceiveRequest request;
@@ -56,6 +74,8 @@ class QueueModel {
     std::uint64_t next_seq = 1;
     std::vector<Message> messages;
     std::vector<Waiting> waiting;
+
+    bool fifo() const { return queue.name.ends_with(".fifo"); }
   };
 
   Queue* find(queue::QueueId id);
@@ -69,9 +89,18 @@ class QueueModel {
   void finish(Queue& q);
   void finish();
   void serve(Queue& q);
-  std::vector<queue::Delivery> take(Queue& q, std::size_t max, Duration lease);
+  std::vector<queue::Delivery> take(Queue& q, std::size_t max, Duration lease,
+                                    const std::optional<queue::Fingerprint>& attempt);
+  bool first_of_group(const Queue& q, const Message& m) const;
+  std::optional<std::uint64_t> follower(const Queue& q, const Message& m) const;
+  bool good_target(const Queue& q, const queue::Attributes& a);
+  bool fits(const Queue& q, const queue::SendEntry& entry) const;
+  const Known* known(queue::QueueId id, const queue::Fingerprint& deduplication) const;
+  std::vector<queue::Delivery> repeat(Queue& q, const queue::Fingerprint& attempt, Duration lease);
+  queue::Delivery delivery(const Queue& q, const Message& m) const;
   void place(Message& m, Time visible_at);
-  void drop(Queue& q, const Message& m);
+  void drop(Queue& q, std::uint64_t seq);
+  void expire(Queue& q);
   std::size_t waiting() const;
 
   queue::Limits limits_;
@@ -79,6 +108,8 @@ class QueueModel {
   std::vector<Queue> queues_;  // in order of creation
   std::uint64_t next_queue_ = 1;
   std::uint64_t commands_ = 0;
+  std::vector<Known> known_;
+  std::vector<Attempt> attempts_;
   std::vector<queue::QueueId> touched_;
   std::vector<queue::Wakeup> wakeups_;
 };

@@ -216,6 +216,47 @@ class UntagsFirst : public QueueSubject {
   }
 };
 
+// Changes what is sent to FIFO queues.
+template <auto Change>
+class SentOtherwise : public QueueSubject {
+ public:
+  using QueueSubject::QueueSubject;
+  Outcome<std::vector<Sent>> send(QueueId id, std::span<const SendEntry> entries, Time now,
+                                  Effects& out) override {
+    std::vector<SendEntry> changed(entries.begin(), entries.end());
+    for (SendEntry& e : changed) {
+      if (e.deduplication) Change(e, ++number_);
+    }
+    return engine().send(id, changed, now, out);
+  }
+
+ private:
+  std::uint32_t number_ = 0;
+};
+
+class AttemptIgnored : public QueueSubject {
+ public:
+  using QueueSubject::QueueSubject;
+  Outcome<Received> receive(QueueId id, const ReceiveRequest& request, Time now, Effects& out) override {
+    ReceiveRequest plain = request;
+    plain.attempt.reset();
+    return engine().receive(id, plain, now, out);
+  }
+};
+
+class ExpiredReceiptFine : public QueueSubject {
+ public:
+  using QueueSubject::QueueSubject;
+  Outcomes erase(QueueId id, std::span<const Receipt> receipts, Time now, Effects& out) override {
+    auto outcomes = engine().erase(id, receipts, now, out);
+    for (std::size_t i = 0; outcomes && i < outcomes->size(); ++i) {
+      auto& o = (*outcomes)[i];
+      if (!o && o.error() == Fault::kReceiptExpired) o = {};
+    }
+    return outcomes;
+  }
+};
+
 template <class S>
 QueuePlant plant(std::string name) {
   return {std::move(name), [](Limits limits) { return std::make_unique<S>(limits); }};
@@ -224,6 +265,18 @@ QueuePlant plant(std::string name) {
 constexpr auto kNoDelay = [](MessageSent& r) { r.delay = 0ms; };
 constexpr auto kNoLease = [](MessagesReceived& r) { r.lease = 0ms; };
 constexpr auto kNoTags = [](QueueChanged& r) { r.tags.clear(); };
+constexpr auto kOwnGroup = [](SendEntry& e, std::uint32_t n) { e.group = GroupKey{1'000 + n}; };
+constexpr auto kOwnDeduplication = [](SendEntry& e, std::uint32_t n) {
+  e.deduplication->bytes[1] = static_cast<std::uint8_t>(n);
+  e.deduplication->bytes[2] = static_cast<std::uint8_t>(n >> 8);
+};
+constexpr auto kOneGroup = [](MessageSent& r) {
+  if (r.deduplication) r.group = GroupKey{1};
+};
+constexpr auto kOtherDeduplication = [](MessageSent& r) {
+  if (r.deduplication) r.deduplication->bytes[15] ^= 1U;
+};
+constexpr auto kNoAttempt = [](MessagesReceived& r) { r.attempt.reset(); };
 constexpr auto kNextId = [](MessageSent& r) { ++r.id.bytes[15]; };
 
 }  // namespace
@@ -248,6 +301,14 @@ std::vector<QueuePlant> queue_plants() {
       plant<Miswritten<MessageSent, kNoDelay>>("a delay is lost at a restart"),
       plant<Miswritten<MessagesReceived, kNoLease>>("a lease is lost at a restart"),
       plant<Miswritten<QueueChanged, kNoTags>>("tags are lost at a restart"),
+      plant<SentOtherwise<kOwnGroup>>("a group's messages are received side by side"),
+      plant<SentOtherwise<kOwnDeduplication>>("a message sent twice is there twice"),
+      plant<AttemptIgnored>("a repeated attempt is given other messages"),
+      plant<ExpiredReceiptFine>("a FIFO queue takes receipts past their lease"),
+      plant<Miswritten<MessageSent, kOneGroup>>("a group is lost at a restart"),
+      plant<Miswritten<MessageSent, kOtherDeduplication>>("a deduplication id is lost at a restart"),
+      plant<Miswritten<MessagesReceived, kNoAttempt>>("an attempt is lost at a restart"),
+      plant<Unlogged<ReceiveRepeated>>("a repeated attempt is not logged"),
       plant<UntagsFirst>("a tag set and removed at once stays"),
       plant<Miswritten<MessageSent, kNextId>>("a message id changes at a restart"),
   };

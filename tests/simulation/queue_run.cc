@@ -19,11 +19,11 @@ using namespace hr::queue;
 namespace {
 
 constexpr Limits kLimits{.queues_max = 4, .inflight_max = 6, .waiters_max = 5, .tick_messages_max = 1000};
-constexpr std::array kNames = {"a", "b", "c", "d", "e"};
+constexpr std::array kNames = {"a", "b", "c", "d.fifo", "e.fifo", "f.fifo"};
 
 bool same(const Delivery& a, const Delivery& b) {
   return a.receipt == b.receipt && a.id == b.id && a.sent == b.sent && a.first_received == b.first_received &&
-         a.receive_count == b.receive_count;
+         a.receive_count == b.receive_count && a.moved == b.moved && a.source == b.source;
 }
 
 bool same(const std::vector<Delivery>& a, const std::vector<Delivery>& b) {
@@ -80,6 +80,11 @@ class Run {
   }
   std::optional<Duration> maybe(Duration d) { return one_in(2) ? std::optional(d) : std::nullopt; }
   Duration visibility() { return pick(std::array<Duration, 6>{0ms, 1ms, 10ms, 1s, 30s, 12h}); }
+  Fingerprint print(std::uint64_t of) {
+    Fingerprint f;
+    f.bytes[0] = static_cast<std::uint8_t>(1 + below(of));
+    return f;
+  }
   Duration delay() { return pick(std::array<Duration, 5>{0ms, 1ms, 5s, 60s, 900s}); }
 
   AttributeChange attributes() {
@@ -185,7 +190,13 @@ class Run {
       const std::uint64_t n = ++result_.messages;
       std::memcpy(e.id.bytes.data(), &n, sizeof n);
       e.content = std::string(below(40), 'x');
-      if (one_in(3)) e.delay = delay();
+      const bool fifo = one_in(60) ? one_in(2) : model_.fifo(q);
+      if (fifo) {
+        e.group = GroupKey{1 + below(4)};
+        e.deduplication = print(one_in(3) ? 4 : 250);
+      } else if (one_in(3)) {
+        e.delay = delay();
+      }
     }
     Effects out;
     const auto ours = subject_->send(q, entries, now_, out);
@@ -193,9 +204,15 @@ class Run {
     if (agree("send", ours, model) && ours) {
       for (std::size_t i = 0; i < entries.size(); ++i) {
         if ((*ours)[i].seq != (*model)[i].seq) differ("send: another number");
+        if ((*ours)[i].id != (*model)[i].id) differ("send: another id");
+        if ((*ours)[i].duplicate != (*model)[i].duplicate) differ("send: a duplicate, or not");
       }
     }
-    commit(out, subject_->engine().bound(std::span<const SendEntry>(entries)), entries);
+    std::vector<SendEntry> added;
+    for (std::size_t i = 0; ours && i < entries.size(); ++i) {
+      if (!(*ours)[i].duplicate) added.push_back(entries[i]);
+    }
+    commit(out, subject_->engine().bound(std::span<const SendEntry>(entries)), added);
   }
 
   void receive() {
@@ -203,6 +220,7 @@ class Run {
     if (one_in(2)) request.visibility = visibility();
     if (one_in(3)) request.wait_until = now_ + pick(std::array<Duration, 4>{0ms, 1ms, 10s, 20s});
     request.waiter = WaiterId{++waiters_};
+    if (one_in(2)) request.attempt = print(6);
     const QueueId q = any_queue();
     Effects out;
     const auto ours = subject_->receive(q, request, now_, out);
@@ -289,7 +307,7 @@ class Run {
 
   // --- time ---
   void advance() {
-    const Duration by = pick(std::array<Duration, 10>{0ms, 1ms, 1ms, 9ms, 1s, 5s, 20s, 60s, 1h, 12h});
+    const Duration by = pick(std::array<Duration, 11>{0ms, 1ms, 1ms, 9ms, 1s, 5s, 20s, 60s, 5min, 1h, 12h});
     const Time to = now_ + by;
     switch (below(6)) {
       case 0:  // late: the next command comes before tick()
