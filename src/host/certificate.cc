@@ -110,7 +110,7 @@ bool set_uses(X509* certificate) {
 
 std::string text_of(BIO* bio) {
   char* data = nullptr;
-  const long size = BIO_ctrl(bio, BIO_CTRL_INFO, 0, &data);  // what BIO_get_mem_data is
+  const long size = BIO_ctrl(bio, BIO_CTRL_INFO, 0, static_cast<void*>(&data));  // what BIO_get_mem_data is
   return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
 }
 

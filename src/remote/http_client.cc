@@ -108,14 +108,14 @@ struct HttpClient::Exchange : std::enable_shared_from_this<Exchange> {
   }
   void close() {
     boost::system::error_code ignored;
-    if (connection) connection->socket.close(ignored);
+    if (connection) static_cast<void>(connection->socket.close(ignored));
   }
   // Our sending side ends, and what was answered already may still come for a moment.
   void cancel() {
     cancelled = true;
     if (!connection || !connected) return close();
     boost::system::error_code ignored;
-    connection->socket.shutdown(Socket::shutdown_send, ignored);
+    static_cast<void>(connection->socket.shutdown(Socket::shutdown_send, ignored));
     arm(kAfterCancel);
   }
   std::unexpected<Error> failed(const std::string& what, const boost::system::error_code& error) const {

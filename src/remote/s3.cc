@@ -16,7 +16,7 @@ Bytes path_of(ByteView bucket, ByteView key = {}) {
   return out;
 }
 
-std::unexpected<Fault> unreadable(Bytes what) {
+std::unexpected<Fault> unreadable(const Bytes& what) {
   return std::unexpected(Fault{FaultKind::kServer, 200, "", "an answer that S3 does not give: " + what});
 }
 

@@ -14,7 +14,7 @@ using codec::JsonWriter;
 
 constexpr codec::JsonLimits kAnswerLimits{.bytes_max = 64U << 20, .depth_max = 16};
 
-std::unexpected<Fault> unreadable(Bytes what) {
+std::unexpected<Fault> unreadable(const Bytes& what) {
   return std::unexpected(Fault{FaultKind::kServer, 200, "", "an answer that SQS does not give: " + what});
 }
 

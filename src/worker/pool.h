@@ -178,7 +178,7 @@ class Pool {
   void make_ready(Held& held, Instant now);
   void go(Held& held, Step step, Instant now);
   void perform(Held& held, Instant now);
-  void step_done(Held& held, Bytes answer, Instant now);
+  void step_done(Held& held, const Bytes& answer, Instant now);
   void start_marked(Held& held, Instant now);
   void step_failed(Held& held, const Failure& failure, Instant now);
   void looked_up_mark(Held& held, const Bytes* text, Instant now);

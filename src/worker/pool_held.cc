@@ -207,7 +207,7 @@ void Pool::finished(OpId id, Outcome<Bytes> outcome, Instant now) {
     Held& held = found->second;
     held.in_flight = false;
     if (outcome) {
-      step_done(held, std::move(*outcome), now);
+      step_done(held, *outcome, now);
     } else {
       step_failed(held, outcome.error(), now);
     }
@@ -215,7 +215,7 @@ void Pool::finished(OpId id, Outcome<Bytes> outcome, Instant now) {
   settle(now);
 }
 
-void Pool::step_done(Held& held, Bytes answer, Instant now) {
+void Pool::step_done(Held& held, const Bytes& answer, Instant now) {
   switch (held.step) {
     case Step::kMarkLookup:
       return looked_up_mark(held, &answer, now);

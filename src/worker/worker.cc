@@ -161,7 +161,7 @@ void Worker::act(const SetLease& action) {
   if (child != children_.end()) child->second->process->set_lease(action.end);
 }
 
-void Worker::act(WriteFrame action) {
+void Worker::act(const WriteFrame& action) {
   const auto found = children_.find(action.child);
   if (found == children_.end()) return;
   const auto& child = found->second;
@@ -235,7 +235,7 @@ void Worker::reap_all() {
       read_frames(*child);  // its last words
       child->process->reaped();
       boost::system::error_code ignored;
-      child->socket.close(ignored);
+      static_cast<void>(child->socket.close(ignored));
       children_.erase(found);
       const bool exited = seen.si_code == CLD_EXITED;
       pool_.child_ended(

@@ -73,7 +73,7 @@ class Worker final : public net::Handler {
   void act(const Spawn& action);
   void act(const Kill& action);
   void act(const SetLease& action);
-  void act(WriteFrame action);
+  void act(const WriteFrame& action);
   void act(const Say& action);
   void act(Exit action);
 

@@ -49,7 +49,7 @@ Result<std::string> find_program(const std::string& program, const std::vector<s
   while (!path.empty()) {
     const std::size_t colon = path.find(':');
     const std::string_view folder = path.substr(0, colon);
-    const std::string candidate = fmt::format("{}/{}", folder.empty() ? "." : folder, program);
+    std::string candidate = fmt::format("{}/{}", folder.empty() ? "." : folder, program);
     std::error_code ignored;
     if (::access(candidate.c_str(), X_OK) == 0 && std::filesystem::is_regular_file(candidate, ignored))
       return candidate;
