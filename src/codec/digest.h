@@ -120,6 +120,10 @@ std::optional<ChecksumAlgorithm> checksum_of_header(
     std::string_view lower_case_name);                   // by its header's name
 std::size_t checksum_size(ChecksumAlgorithm algorithm);  // bytes of the raw value
 
+// The CRC over a + b, from the raw values over a and over b and the length of b. Only of the CRCs; none: a
+// value of the wrong size, or an algorithm that cannot be joined.
+std::optional<Bytes> join_crcs(ChecksumAlgorithm algorithm, ByteView a, ByteView b, std::uint64_t b_bytes);
+
 // A checksum whose algorithm is chosen at run time.
 class Checksummer {
  public:
