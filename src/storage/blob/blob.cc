@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <charconv>
+#include <map>
+#include <mutex>
 #include <set>
 #include <utility>
 
@@ -75,6 +77,45 @@ Result<BlobName> FileWriter::commit() {
   return name_;
 }
 
+// Which names are pinned, by how many, and which of them are to go when they are no longer. Shared by the
+// store and its pins, whichever ends last.
+class Pins {
+ public:
+  void add(const std::vector<BlobName>& names) {
+    const std::lock_guard lock(mutex_);
+    for (const BlobName& name : names) ++pinned_[name].readers;
+  }
+  void drop(const std::vector<BlobName>& names) {
+    const std::lock_guard lock(mutex_);
+    for (const BlobName& name : names) {
+      const auto at = pinned_.find(name);
+      if (--at->second.readers > 0) continue;
+      if (at->second.removed) due_.push_back(name);
+      pinned_.erase(at);
+    }
+  }
+  // True: it is pinned, and will be due later.
+  bool note_removal(const BlobName& name) {
+    const std::lock_guard lock(mutex_);
+    const auto at = pinned_.find(name);
+    if (at == pinned_.end()) return false;
+    return at->second.removed = true;
+  }
+  std::vector<BlobName> take_due() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(due_, {});
+  }
+
+ private:
+  struct Pinned {
+    std::size_t readers = 0;
+    bool removed = false;
+  };
+  std::mutex mutex_;
+  std::map<BlobName, Pinned> pinned_;
+  std::vector<BlobName> due_;
+};
+
 class Files final : public BlobStore {
  public:
   Files(os::Disk& disk, std::uint64_t epoch) : disk_(disk), epoch_(epoch) {}
@@ -83,10 +124,15 @@ class Files final : public BlobStore {
   Result<std::unique_ptr<BlobWriter>> create() override;
   Result<std::unique_ptr<os::File>> open(const BlobName& name) const override;
   Status remove(const BlobName& name) override;
+  std::shared_ptr<void> pin(std::vector<BlobName> names) override;
   Result<std::vector<BlobName>> list(unsigned folder) const override;
 
  private:
+  Status remove_file(const BlobName& name);
+  Status remove_due();
+
   os::Disk& disk_;
+  const std::shared_ptr<Pins> pins_ = std::make_shared<Pins>();  // shared with the pins
   const std::uint64_t epoch_;
   std::atomic<std::uint64_t> next_ = 1;
 };
@@ -105,6 +151,7 @@ Status Files::make_folders() {
 }
 
 Result<std::unique_ptr<BlobWriter>> Files::create() {
+  HR_TRY(remove_due());
   const BlobName name{epoch_, next_.fetch_add(1, std::memory_order_relaxed)};
   HR_ASSIGN(auto file, disk_.open(name.path(), os::OpenMode::kCreate, "blob.create"));
   return std::make_unique<FileWriter>(disk_, std::move(file), name);
@@ -115,6 +162,21 @@ Result<std::unique_ptr<os::File>> Files::open(const BlobName& name) const {
 }
 
 Status Files::remove(const BlobName& name) {
+  HR_TRY(remove_due());
+  return pins_->note_removal(name) ? Status() : remove_file(name);
+}
+
+Status Files::remove_due() {
+  for (const BlobName& name : pins_->take_due()) HR_TRY(remove_file(name));
+  return {};
+}
+
+std::shared_ptr<void> Files::pin(std::vector<BlobName> names) {
+  pins_->add(names);
+  return {nullptr, [pins = pins_, names = std::move(names)](void*) { pins->drop(names); }};
+}
+
+Status Files::remove_file(const BlobName& name) {
   Status removed = disk_.remove(name.path(), "blob.remove");
   if (!removed && removed.error().code == Errc::kNotFound) return {};
   return removed;

@@ -48,6 +48,9 @@ class BlobStore {
   // kNotFound when it was removed: the object has changed since its name was read.
   virtual Result<std::unique_ptr<os::File>> open(const BlobName& name) const = 0;
   virtual Status remove(const BlobName& name) = 0;  // fine if it is gone
+  // While the pin lives, remove() of these names only takes note; the files go with the first removal or
+  // creation after it. For readers of many files, which cannot hold all of them open. Does not block.
+  virtual std::shared_ptr<void> pin(std::vector<BlobName> names) = 0;
   // What stands in one of the kBlobFolders folders. Files with other names are left alone.
   virtual Result<std::vector<BlobName>> list(unsigned folder) const = 0;
 };

@@ -177,6 +177,29 @@ TEST(Blobs, are_removed_once_and_for_all) {
   EXPECT_EQ(file.error().code, Errc::kNotFound);
 }
 
+TEST(Blobs, stay_while_they_are_pinned_though_they_were_removed) {
+  sim::SimDisk disk;
+  const auto store = open_store(disk);
+  const BlobName name = *write_blob(*store, "content");
+  auto first = store->pin({name});
+  auto second = store->pin({name});
+  ASSERT_TRUE(store->remove(name));
+  first.reset();
+  EXPECT_EQ(*read_blob(*store, name), "content");
+  second.reset();
+  ASSERT_TRUE(write_blob(*store, "another"));  // the next change of the store does it
+  EXPECT_FALSE(store->open(name).has_value());
+}
+
+TEST(Blobs, that_were_pinned_and_not_removed_stay) {
+  sim::SimDisk disk;
+  const auto store = open_store(disk);
+  const BlobName name = *write_blob(*store, "content");
+  store->pin({name}).reset();
+  ASSERT_TRUE(write_blob(*store, "another"));
+  EXPECT_TRUE(store->open(name).has_value());
+}
+
 TEST(Blobs, leave_foreign_files_alone) {
   sim::SimDisk disk;
   const auto store = open_store(disk);

@@ -17,9 +17,11 @@
 namespace hr::storage {
 
 // kBuckets: bucket name -> bucket. kObjects: bucket id (8 bytes, big-endian) + key -> object.
-// kBodies: the same key -> body of at most 16 KiB, apart from kObjects so that listing does not read it.
-enum class Table : std::uint8_t { kBuckets, kObjects, kBodies };
-inline constexpr std::size_t kTables = 3;
+// kBodies: the same key -> body of at most 16 KiB, or the manifest of one that was uploaded in parts; apart
+// from kObjects so that listing does not read it. kUploads: bucket id + key + NUL + upload id (8 bytes,
+// big-endian) -> upload going on. kParts: upload id + part number (2 bytes, big-endian) -> part.
+enum class Table : std::uint8_t { kBuckets, kObjects, kBodies, kUploads, kParts };
+inline constexpr std::size_t kTables = 5;
 
 struct IndexChange {
   Table table = Table::kObjects;

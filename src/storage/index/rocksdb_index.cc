@@ -28,7 +28,7 @@ constexpr int kOpenFilesMax = 256;
 constexpr std::size_t kInfoLogBytes = 1U << 20;
 
 // Column families: the position stands in the default one, each table has its own.
-constexpr std::array kFamilies = {"default", "buckets", "objects", "bodies"};
+constexpr std::array kFamilies = {"default", "buckets", "objects", "bodies", "uploads", "parts"};
 constexpr std::string_view kPositionKey = "position";
 constexpr std::uint8_t kPositionVersion = 1;
 
