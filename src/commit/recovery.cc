@@ -18,6 +18,16 @@ Status load_buckets(const storage::Index& index, object::Engine& objects) {
   return {};
 }
 
+Status load_uploads(const storage::Index& index, object::Engine& objects) {
+  const auto cursor = index.cursor(storage::Table::kUploads);
+  HR_TRY(cursor->seek({}));
+  while (cursor->valid()) {
+    HR_TRY(objects.load_upload(cursor->key(), cursor->value()));
+    HR_TRY(cursor->next());
+  }
+  return {};
+}
+
 // Feeds both engines and, from the index's position on, the index.
 class Replay {
  public:
@@ -51,6 +61,7 @@ Result<Recovered> recover(os::Disk& disk, os::Entropy& entropy, std::unique_ptr<
   out.queues = std::make_unique<queue::Engine>(options.queues);
   out.objects = std::make_unique<object::Engine>(options.objects);
   HR_TRY(load_buckets(*out.index, *out.objects));
+  HR_TRY(load_uploads(*out.index, *out.objects));
 
   std::vector<object::AppliedRecord> late;
   HR_ASSIGN(out.log, storage::open_log(disk, entropy, options.log, Replay(out, late), out.report));

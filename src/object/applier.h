@@ -17,6 +17,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace hr::object {
@@ -49,7 +50,11 @@ class Applier {
 
  private:
   Status gather(const AppliedRecord& record);
-  Status note_replaced(const Bytes& key, const std::optional<Bytes>& value);
+  using Blobs = std::vector<storage::BlobName>;
+  Status note_object(const Bytes& key, std::optional<Blobs> now);
+  Status note_part(const storage::IndexChange& change);
+  Status close_parts(const ClosedUpload& closed);
+  Result<std::optional<Blobs>> blobs_before(storage::Table table, const Bytes& key) const;
   Status write(storage::Lsn upto);
 
   storage::Index& index_;
@@ -59,7 +64,8 @@ class Applier {
   // The batch in the making.
   std::vector<storage::IndexChange> changes_;
   std::size_t batch_bytes_ = 0;
-  std::map<Bytes, std::optional<storage::BlobName>> written_;  // by key: the blob its newest change names
+  // By key: the blobs that its newest change names; none: it erases the key.
+  std::map<std::pair<storage::Table, Bytes>, std::optional<Blobs>> written_;
   std::vector<storage::BlobName> garbage_;
 
   storage::Lsn seen_ = 0;  // the index is complete up to here, though its own position may be older
@@ -72,9 +78,9 @@ struct SweepReport {
   std::uint64_t removed = 0;  // orphans
 };
 
-// Removes the blobs of epochs other than `epoch` that no object refers to: what crashes left behind. Run it
-// after recovery, when every logged record is applied; writes may go on meanwhile. Memory is bounded: it
-// looks at about `batch` blobs at a time and scans the objects once for each such batch.
+// Removes the blobs of epochs other than `epoch` that no object and no part refers to: what crashes left
+// behind. Run it after recovery, when every logged record is applied; writes may go on meanwhile. Memory is
+// bounded: it looks at about `batch` blobs at a time and scans parts and objects once for each such batch.
 Result<SweepReport> sweep_orphans(storage::BlobStore& blobs, const storage::Index& index, std::uint64_t epoch,
                                   std::size_t batch = 1U << 20);
 

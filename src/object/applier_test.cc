@@ -16,6 +16,7 @@ using storage::Patience;
 using storage::Table;
 
 constexpr BucketId kBucket{7};
+constexpr UploadId kUpload{9};
 constexpr Time kNow = from_ms(1'700'000'000'000);
 
 class TheApplier : public testing::Test {
@@ -39,6 +40,26 @@ class TheApplier : public testing::Test {
   }
   static AppliedRecord removal(Lsn lsn, std::string_view key) {
     auto record = record_of(ObjectRemoved{kBucket, lsn, key});
+    return {lsn, record.kind, std::move(record.payload)};
+  }
+  static AppliedRecord part(Lsn lsn, std::uint32_t number, BlobName blob) {
+    const Bytes value = encode(Part{.bytes = 7, .etag = "p", .blob = blob});
+    auto record = record_of(PartPut{kUpload, number, value});
+    return {lsn, record.kind, std::move(record.payload)};
+  }
+  static AppliedRecord put_parts(Lsn lsn, std::string_view key, const std::vector<BlobName>& blobs) {
+    Manifest manifest;
+    for (const BlobName& blob : blobs) manifest.push_back({.bytes = 7, .blob = blob});
+    if (blobs.empty()) manifest.emplace_back();
+    const Object object{
+        .etag = "e-1", .parts = static_cast<std::uint32_t>(manifest.size()), .sequencer = lsn};
+    const Bytes value = encode(object);
+    const Bytes body = encode(manifest);
+    auto record = record_of(ObjectPut{kBucket, key, value, body});
+    return {lsn, record.kind, std::move(record.payload)};
+  }
+  static AppliedRecord close(Lsn lsn, std::vector<std::uint32_t> kept) {
+    auto record = record_of(UploadClosed{kBucket, kUpload, "k", std::move(kept)});
     return {lsn, record.kind, std::move(record.payload)};
   }
   void apply(const std::vector<AppliedRecord>& records, Lsn expected) {
@@ -97,6 +118,61 @@ TEST_F(TheApplier, removes_files_replaced_within_one_batch) {
   EXPECT_FALSE(exists(first));
   EXPECT_TRUE(exists(second));
   EXPECT_FALSE(exists(third));
+}
+
+// --- parts ---
+
+TEST_F(TheApplier, removes_the_file_of_a_part_that_was_sent_again) {
+  const BlobName first = upload();
+  const BlobName second = upload();
+  apply({part(1, 1, first), part(2, 1, second)}, 2);
+  EXPECT_FALSE(exists(first));
+  EXPECT_TRUE(exists(second));
+}
+
+TEST_F(TheApplier, gives_the_parts_of_a_completed_upload_to_the_object_and_removes_the_others) {
+  const BlobName taken = upload();
+  const BlobName left = upload();
+  apply({part(1, 1, taken), part(2, 7, left)}, 2);
+  apply({put_parts(3, "k", {taken}), close(3, {1})}, 3);
+  EXPECT_TRUE(exists(taken));
+  EXPECT_FALSE(exists(left));
+  EXPECT_EQ(*index_.get(Table::kParts, part_key(kUpload, 1), Patience::kAny), std::nullopt);
+  EXPECT_EQ(*index_.get(Table::kParts, part_key(kUpload, 7), Patience::kAny), std::nullopt);
+  EXPECT_EQ(object("k")->parts, 1U);
+  apply({removal(4, "k")}, 4);
+  EXPECT_FALSE(exists(taken));
+}
+
+TEST_F(TheApplier, sees_the_parts_of_its_own_batch_when_an_upload_closes) {
+  const BlobName first = upload();
+  const BlobName second = upload();
+  apply({part(1, 1, first), part(2, 2, second), put_parts(3, "k", {second}), close(3, {2})}, 3);
+  EXPECT_FALSE(exists(first));
+  EXPECT_TRUE(exists(second));
+  EXPECT_FALSE(index_.cursor(Table::kParts)->valid());
+  apply({put_parts(4, "k", {}), removal(5, "k")}, 5);
+  EXPECT_FALSE(exists(second));
+}
+
+TEST_F(TheApplier, removes_all_parts_of_an_aborted_upload) {
+  const BlobName first = upload();
+  apply({part(1, 1, first)}, 1);
+  apply({close(2, {})}, 2);
+  EXPECT_FALSE(exists(first));
+}
+
+TEST_F(TheApplier, sweeps_around_parts_and_the_objects_made_of_them) {
+  const BlobName part_blob = upload();
+  const BlobName object_blob = upload();
+  const BlobName orphan = upload();
+  apply({part(1, 1, part_blob), put_parts(2, "k", {object_blob})}, 2);
+  const auto swept = sweep_orphans(*blobs_, index_, 2);
+  ASSERT_TRUE(swept.has_value()) << swept.error().message;
+  EXPECT_EQ(swept->removed, 1U);
+  EXPECT_TRUE(exists(part_blob));
+  EXPECT_TRUE(exists(object_blob));
+  EXPECT_FALSE(exists(orphan));
 }
 
 TEST_F(TheApplier, removes_no_file_before_the_change_that_drops_it) {

@@ -9,14 +9,20 @@
 namespace hr::object {
 namespace {
 
-constexpr std::uint8_t kObjectV1 = 1;
+constexpr std::uint8_t kObjectV1 = 1;  // no parts
+constexpr std::uint8_t kObjectV2 = 2;
+constexpr std::uint8_t kManifestV1 = 1;
+constexpr std::uint8_t kUploadV1 = 1;
+constexpr std::uint8_t kPartV1 = 1;
 constexpr std::uint8_t kBucketV1 = 1;
 constexpr std::uint8_t kCounterV1 = 0x80;
 
 constexpr std::uint8_t kHasChecksum = 1;
 constexpr std::uint8_t kHasBlob = 2;
+constexpr std::uint8_t kHasParts = 4;
 
 constexpr std::size_t kBucketIdBytes = 8;
+constexpr std::size_t kUploadIdBytes = 8;
 
 using Texts = std::map<std::string, std::string>;
 
@@ -36,6 +42,36 @@ Texts take_texts(Reader& in) {
     texts.insert_or_assign(texts.end(), Bytes(name), Bytes(in.str()));
   }
   return texts;
+}
+
+void put_blob(Writer& out, const storage::BlobName& blob) {
+  out.u64(blob.epoch);
+  out.u64(blob.number);
+}
+
+storage::BlobName take_blob(Reader& in) {
+  storage::BlobName blob;
+  blob.epoch = in.u64();
+  blob.number = in.u64();
+  return blob;
+}
+
+void put_checksum(Writer& out, const Checksum& checksum) {
+  out.str(checksum.algorithm);
+  out.str(checksum.value);
+}
+
+Checksum take_checksum(Reader& in) {
+  Checksum checksum;
+  checksum.algorithm = in.str();
+  checksum.value = in.str();
+  return checksum;
+}
+
+std::uint64_t take_big_endian(ByteView bytes) {
+  std::uint64_t value = 0;
+  for (const char byte : bytes) value = (value << 8) | static_cast<unsigned char>(byte);
+  return value;
 }
 
 void put_rule(Writer& out, const NotificationRule& rule) {
@@ -89,8 +125,9 @@ Bytes encode(const Object& object) {
   Bytes value;
   value.reserve(96);
   Writer out(value);
-  out.u8(kObjectV1);
-  out.u8(static_cast<std::uint8_t>((object.checksum ? kHasChecksum : 0) | (object.blob ? kHasBlob : 0)));
+  out.u8(kObjectV2);
+  out.u8(static_cast<std::uint8_t>((object.checksum ? kHasChecksum : 0) | (object.blob ? kHasBlob : 0) |
+                                   (object.parts > 0 ? kHasParts : 0)));
   out.u64(object.sequencer);
   out.i64(to_ms(object.modified));
   out.varint(object.bytes);
@@ -98,20 +135,19 @@ Bytes encode(const Object& object) {
   out.str(object.content_type);
   put_texts(out, object.headers);
   put_texts(out, object.metadata);
-  if (object.checksum) {
-    out.str(object.checksum->algorithm);
-    out.str(object.checksum->value);
-  }
-  if (object.blob) {
-    out.u64(object.blob->epoch);
-    out.u64(object.blob->number);
+  if (object.checksum) put_checksum(out, *object.checksum);
+  if (object.blob) put_blob(out, *object.blob);
+  if (object.parts > 0) {
+    out.u32(object.parts);
+    out.u64(std::to_underlying(object.upload));
   }
   return value;
 }
 
 Result<Object> decode_object(ByteView value) {
   Reader in(value);
-  if (const std::uint8_t version = in.u8(); in.ok() && version != kObjectV1) {
+  const std::uint8_t version = in.u8();
+  if (in.ok() && version != kObjectV1 && version != kObjectV2) {
     return unknown_version("an object of the index", version);
   }
   Object object;
@@ -123,18 +159,141 @@ Result<Object> decode_object(ByteView value) {
   object.content_type = in.str();
   object.headers = take_texts(in);
   object.metadata = take_texts(in);
-  if ((flags & kHasChecksum) != 0) {
-    Checksum& checksum = object.checksum.emplace();
-    checksum.algorithm = in.str();
-    checksum.value = in.str();
+  if ((flags & kHasChecksum) != 0) object.checksum = take_checksum(in);
+  if ((flags & kHasBlob) != 0) object.blob = take_blob(in);
+  if ((flags & kHasParts) != 0) {
+    object.parts = in.u32();
+    object.upload = UploadId{in.u64()};
   }
-  if ((flags & kHasBlob) != 0) {
-    storage::BlobName& blob = object.blob.emplace();
-    blob.epoch = in.u64();
-    blob.number = in.u64();
-  }
-  if (!in.done() || flags > (kHasChecksum | kHasBlob)) return corrupt("an object of the index", in);
+  const int known = kHasChecksum | kHasBlob | (version == kObjectV1 ? 0 : kHasParts);
+  const bool contradictory = (flags & kHasParts) != 0 && (object.parts == 0 || object.blob);
+  if (!in.done() || flags > known || contradictory) return corrupt("an object of the index", in);
   return object;
+}
+
+Bytes encode(const Manifest& manifest) {
+  Bytes value;
+  value.reserve(manifest.size() * 32 + 8);
+  Writer out(value);
+  out.u8(kManifestV1);
+  out.varint(manifest.size());
+  for (const Piece& piece : manifest) {
+    out.varint(piece.bytes);
+    out.boolean(piece.blob.has_value());
+    if (piece.blob) put_blob(out, *piece.blob);
+    out.str(piece.checksum);
+  }
+  return value;
+}
+
+Result<Manifest> decode_manifest(ByteView value) {
+  Reader in(value);
+  if (const std::uint8_t version = in.u8(); in.ok() && version != kManifestV1) {
+    return unknown_version("a manifest of the index", version);
+  }
+  Manifest manifest;
+  for (std::uint64_t left = in.varint(); left > 0 && in.ok(); --left) {
+    Piece& piece = manifest.emplace_back();
+    piece.bytes = in.varint();
+    if (in.boolean()) piece.blob = take_blob(in);
+    piece.checksum = in.str();
+  }
+  if (!in.done()) return corrupt("a manifest of the index", in);
+  return manifest;
+}
+
+Bytes upload_key(BucketId bucket, ByteView key, UploadId upload) {
+  Bytes out = object_key(bucket, key);
+  out.push_back('\0');
+  return out.append(big_endian(std::to_underlying(upload)));
+}
+
+Result<UploadName> decode_upload_key(ByteView upload_key) {
+  if (upload_key.size() < kBucketIdBytes + 1 + kUploadIdBytes) {
+    return fail(Errc::kCorrupt, "the key of an upload in the index is too short");
+  }
+  const ByteView middle =
+      upload_key.substr(kBucketIdBytes, upload_key.size() - kBucketIdBytes - 1 - kUploadIdBytes);
+  return UploadName{
+      .bucket = BucketId{take_big_endian(upload_key.substr(0, kBucketIdBytes))},
+      .key = Bytes(middle),
+      .upload = UploadId{take_big_endian(upload_key.substr(upload_key.size() - kUploadIdBytes))}};
+}
+
+Bytes encode(const Upload& upload) {
+  Bytes value;
+  Writer out(value);
+  out.u8(kUploadV1);
+  out.u64(std::to_underlying(upload.id));
+  out.i64(to_ms(upload.initiated));
+  out.str(upload.initiator);
+  out.str(upload.checksum_algorithm);
+  out.boolean(upload.checksum_composite);
+  out.str(encode(upload.object));
+  return value;
+}
+
+Result<Upload> decode_upload(ByteView value) {
+  Reader in(value);
+  if (const std::uint8_t version = in.u8(); in.ok() && version != kUploadV1) {
+    return unknown_version("an upload of the index", version);
+  }
+  Upload upload;
+  upload.id = UploadId{in.u64()};
+  upload.initiated = from_ms(in.i64());
+  upload.initiator = in.str();
+  upload.checksum_algorithm = in.str();
+  upload.checksum_composite = in.boolean();
+  const ByteView object = in.str();
+  if (!in.done()) return corrupt("an upload of the index", in);
+  HR_ASSIGN(upload.object, decode_object(object));
+  return upload;
+}
+
+Bytes parts_prefix(UploadId upload) { return big_endian(std::to_underlying(upload)); }
+
+Bytes part_key(UploadId upload, std::uint32_t number) {
+  HR_CHECK(number >= 1 && number <= kPartNumberMax);
+  Bytes out = parts_prefix(upload);
+  out.push_back(static_cast<char>(number >> 8));
+  out.push_back(static_cast<char>(number & 0xff));
+  return out;
+}
+
+Result<std::uint32_t> part_number(ByteView part_key) {
+  if (part_key.size() != kUploadIdBytes + 2) {
+    return fail(Errc::kCorrupt, "the key of a part in the index has another length");
+  }
+  return static_cast<std::uint32_t>(take_big_endian(part_key.substr(kUploadIdBytes)));
+}
+
+Bytes encode(const Part& part) {
+  Bytes value;
+  Writer out(value);
+  out.u8(kPartV1);
+  out.u8(static_cast<std::uint8_t>((part.checksum ? kHasChecksum : 0) | (part.blob ? kHasBlob : 0)));
+  out.i64(to_ms(part.modified));
+  out.varint(part.bytes);
+  out.str(part.etag);
+  if (part.checksum) put_checksum(out, *part.checksum);
+  if (part.blob) put_blob(out, *part.blob);
+  return value;
+}
+
+Result<Part> decode_part(ByteView value) {
+  Reader in(value);
+  if (const std::uint8_t version = in.u8(); in.ok() && version != kPartV1) {
+    return unknown_version("a part of the index", version);
+  }
+  Part part;
+  const std::uint8_t flags = in.u8();
+  part.modified = from_ms(in.i64());
+  part.bytes = in.varint();
+  part.etag = in.str();
+  if ((flags & kHasChecksum) != 0) part.checksum = take_checksum(in);
+  if ((flags & kHasBlob) != 0) part.blob = take_blob(in);
+  if (!in.done() || flags > (kHasChecksum | kHasBlob)) return corrupt("a part of the index", in);
+  return part;
 }
 
 Bytes encode(const Bucket& bucket) {

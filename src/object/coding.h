@@ -20,6 +20,26 @@ Bytes key_after_prefix(Bytes prefix);
 Bytes encode(const Object& object);
 Result<Object> decode_object(ByteView value);
 
+Bytes encode(const Manifest& manifest);
+Result<Manifest> decode_manifest(ByteView value);
+
+// Of Table::kUploads: uploads of a key stand together, the older first. No key holds a NUL.
+Bytes upload_key(BucketId bucket, ByteView key, UploadId upload);
+struct UploadName {
+  BucketId bucket{};
+  std::string key;
+  UploadId upload{};
+};
+Result<UploadName> decode_upload_key(ByteView upload_key);
+Bytes encode(const Upload& upload);
+Result<Upload> decode_upload(ByteView value);
+
+Bytes part_key(UploadId upload, std::uint32_t number);  // of Table::kParts
+Bytes parts_prefix(UploadId upload);
+Result<std::uint32_t> part_number(ByteView part_key);
+Bytes encode(const Part& part);
+Result<Part> decode_part(ByteView value);
+
 Bytes encode(const Bucket& bucket);
 Result<Bucket> decode_bucket(ByteView value);
 

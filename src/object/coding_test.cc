@@ -24,6 +24,31 @@ Object full_object() {
           .sequencer = 0xffffffffffffffff};
 }
 
+Object object_of_parts() {
+  return {.bytes = 5, .etag = "e-3", .checksum = Checksum{"SHA1", "x-3"}, .parts = 3, .upload = UploadId{9}};
+}
+
+Manifest full_manifest() {
+  return {{.bytes = 5 << 20, .blob = storage::BlobName{7, 8}, .checksum = "AAAAAA=="}, {}};
+}
+
+Upload full_upload() {
+  return {.id = UploadId{7},
+          .initiated = from_ms(1'700'000'000'123),
+          .initiator = "HR",
+          .checksum_algorithm = "CRC32",
+          .checksum_composite = true,
+          .object = object_of_parts()};
+}
+
+Part full_part() {
+  return {.bytes = 9,
+          .etag = "e",
+          .modified = from_ms(1'700'000'000'123),
+          .checksum = Checksum{"CRC32", "AAAAAA=="},
+          .blob = storage::BlobName{7, 8}};
+}
+
 Bucket full_bucket() {
   return {.id = BucketId{42},
           .name = "my-bucket",
@@ -52,6 +77,38 @@ void expect_refused_when_cut_or_extended(const Bytes& value, Decode decode) {
 TEST(ObjectCoding, gives_back_objects) {
   EXPECT_EQ(*decode_object(encode(full_object())), full_object());
   EXPECT_EQ(*decode_object(encode(Object{})), Object{});
+  EXPECT_EQ(*decode_object(encode(object_of_parts())), object_of_parts());
+}
+
+TEST(ObjectCoding, reads_objects_of_version_1_which_had_no_parts) {
+  Bytes old = encode(full_object());
+  old[0] = 1;
+  EXPECT_EQ(*decode_object(old), full_object());
+  Bytes impossible = encode(object_of_parts());
+  impossible[0] = 1;
+  EXPECT_EQ(decode_object(impossible).error().code, Errc::kCorrupt);
+}
+
+TEST(ObjectCoding, gives_back_uploads_parts_and_manifests) {
+  EXPECT_EQ(*decode_upload(encode(full_upload())), full_upload());
+  EXPECT_EQ(*decode_upload(encode(Upload{})), Upload{});
+  EXPECT_EQ(*decode_part(encode(full_part())), full_part());
+  EXPECT_EQ(*decode_part(encode(Part{})), Part{});
+  EXPECT_EQ(*decode_manifest(encode(full_manifest())), full_manifest());
+}
+
+TEST(ObjectCoding, orders_uploads_by_key_and_then_by_age_and_parts_by_number) {
+  const BucketId bucket{1};
+  EXPECT_LT(upload_key(bucket, "a", UploadId{9}), upload_key(bucket, "a!", UploadId{1}));
+  EXPECT_LT(upload_key(bucket, "a", UploadId{255}), upload_key(bucket, "a", UploadId{256}));
+  const auto name = *decode_upload_key(upload_key(bucket, "a/b", UploadId{9}));
+  EXPECT_EQ(name.bucket, bucket);
+  EXPECT_EQ(name.key, "a/b");
+  EXPECT_EQ(name.upload, UploadId{9});
+  EXPECT_FALSE(decode_upload_key("short"));
+  EXPECT_LT(part_key(UploadId{1}, 255), part_key(UploadId{1}, 256));
+  EXPECT_EQ(*part_number(part_key(UploadId{1}, kPartNumberMax)), kPartNumberMax);
+  EXPECT_FALSE(part_number("short"));
 }
 
 TEST(ObjectCoding, gives_back_buckets) {
@@ -68,16 +125,20 @@ TEST(ObjectCoding, tells_buckets_from_the_counter) {
 
 TEST(ObjectCoding, refuses_values_that_are_cut_or_longer) {
   expect_refused_when_cut_or_extended(encode(full_object()), decode_object);
+  expect_refused_when_cut_or_extended(encode(object_of_parts()), decode_object);
+  expect_refused_when_cut_or_extended(encode(full_upload()), decode_upload);
+  expect_refused_when_cut_or_extended(encode(full_part()), decode_part);
+  expect_refused_when_cut_or_extended(encode(full_manifest()), decode_manifest);
   expect_refused_when_cut_or_extended(encode(full_bucket()), decode_bucket);
   expect_refused_when_cut_or_extended(encode(Counter{5}), decode_bucket_row);
 }
 
 TEST(ObjectCoding, refuses_versions_and_flags_it_does_not_know) {
   Bytes object = encode(full_object());
-  object[0] = 2;
+  object[0] = 3;
   EXPECT_EQ(decode_object(object).error().code, Errc::kCorrupt);
   Bytes flags = encode(Object{});
-  flags[1] = 4;
+  flags[1] = 8;
   EXPECT_FALSE(decode_object(flags).has_value());
   Bytes bucket = encode(full_bucket());
   bucket[0] = 2;
@@ -156,6 +217,15 @@ TEST(ObjectRecords, keep_buckets_under_their_names) {
   EXPECT_EQ(deleted->changes[0].value, std::nullopt);
 }
 
+TEST(ObjectRecords, refuse_part_numbers_that_cannot_be) {
+  for (const std::uint32_t number : {0U, 10'001U}) {
+    const auto put = record_of(PartPut{UploadId{4}, number, "part"});
+    EXPECT_EQ(decode_record(put.kind, put.payload).error().code, Errc::kCorrupt);
+    const auto closed = record_of(UploadClosed{BucketId{3}, UploadId{4}, "k", {number}});
+    EXPECT_EQ(decode_record(closed.kind, closed.payload).error().code, Errc::kCorrupt);
+  }
+}
+
 TEST(ObjectRecords, are_the_kinds_64_to_127) {
   EXPECT_FALSE(is_object_record(63));
   EXPECT_TRUE(is_object_record(64));
@@ -165,9 +235,14 @@ TEST(ObjectRecords, are_the_kinds_64_to_127) {
 
 TEST(ObjectRecords, refuse_unknown_kinds_versions_cuts_and_additions) {
   const Bytes value = encode(full_object());
-  const storage::Record records[] = {
-      record_of(full_bucket()), record_of(BucketDeleted{BucketId{1}, "b"}), record_of(Counter{5}),
-      record_of(ObjectPut{BucketId{3}, "k", value, "body"}), record_of(ObjectRemoved{BucketId{3}, 9, "k"})};
+  const storage::Record records[] = {record_of(full_bucket()),
+                                     record_of(BucketDeleted{BucketId{1}, "b"}),
+                                     record_of(Counter{5}),
+                                     record_of(ObjectPut{BucketId{3}, "k", value, "body"}),
+                                     record_of(ObjectRemoved{BucketId{3}, 9, "k"}),
+                                     record_of(UploadSet{BucketId{3}, UploadId{4}, "k", value}),
+                                     record_of(PartPut{UploadId{4}, 300, "part"}),
+                                     record_of(UploadClosed{BucketId{3}, UploadId{4}, "k", {1, 10'000}})};
   for (const auto& record : records) {
     expect_refused_when_cut_or_extended(
         record.payload, [&](ByteView payload) { return decode_record(record.kind, payload); });

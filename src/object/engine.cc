@@ -2,15 +2,11 @@
 
 #include "base/check.h"
 #include "object/coding.h"
-#include "object/notification.h"
+#include "object/engine_state.h"
 #include "object/records.h"
-#include "object/watch.h"
 
 #include <algorithm>
-#include <deque>
-#include <map>
 #include <set>
-#include <unordered_map>
 #include <utility>
 
 namespace hr::object {
@@ -19,25 +15,10 @@ namespace {
 // Numbers are logged in advance, so many at a time, not each by itself.
 constexpr std::uint64_t kReserveAhead = 1U << 16;
 
-// What a write is judged against.
-struct Judged {
-  bool exists = false;
-  std::string etag;
-};
+// 10,000 parts, each of a length, a blob's name and a SHA-256 in base64.
+constexpr std::size_t kManifestBytesMax = 1U << 20;
 
-// Newest decided state of a key that the index may not show yet.
-struct Pending {
-  std::uint64_t sequencer = 0;
-  Judged state;
-};
-
-// One decided change of an object, in log order.
-struct Unapplied {
-  storage::Lsn lsn = 0;  // 0: not appended yet
-  std::uint64_t sequencer = 0;
-  BucketId bucket{};
-  Bytes key;  // of the index
-};
+}  // namespace
 
 std::optional<Fault> refused(const WriteCondition& condition, const Judged& now) {
   if (condition.if_none_match_any && now.exists) return Fault::kPreconditionFailed;
@@ -46,36 +27,6 @@ std::optional<Fault> refused(const WriteCondition& condition, const Judged& now)
   if (*condition.if_match != "*" && *condition.if_match != now.etag) return Fault::kPreconditionFailed;
   return std::nullopt;
 }
-
-Bytes watch_key_of(BucketId bucket) { return big_endian(std::to_underlying(bucket)); }
-
-}  // namespace
-
-struct Engine::State {
-  Limits limits;
-  std::map<std::string, Bucket, std::less<>> buckets;
-  std::unordered_map<Bytes, Pending, BytesHash, std::equal_to<>> pending;
-  std::deque<Unapplied> changes;  // not applied, in the order they were decided
-  std::size_t unplaced = 0;       // the last so many of `changes` have no lsn yet
-  std::unordered_map<std::uint64_t, std::size_t> pending_objects;  // by bucket: pending keys that exist
-  WatchTable keys;                                                 // by index key
-  WatchTable whole_buckets;                                        // by watch_key_of()
-  std::uint64_t next = 1;                                          // number of the next bucket or change
-  std::uint64_t reserved = 1;  // numbers below it may be given out: it is in the log or among the records
-
-  Bucket* find(std::string_view name) {
-    const auto found = buckets.find(name);
-    return found == buckets.end() ? nullptr : &found->second;
-  }
-
-  std::uint64_t number(Effects& out);
-  void moved(BucketId bucket, const Bytes& key);
-  Outcome<Judged> judge(const Bytes& key, const Watch& watch, const std::optional<Object>& known) const;
-  void decided(BucketId bucket, Bytes key, std::uint64_t sequencer, Judged state);
-  void count(BucketId bucket, bool before, bool after);
-  void forget(const Unapplied& change);
-  void announce(const Bucket& bucket, const Change& change, Effects& out) const;
-};
 
 std::uint64_t Engine::State::number(Effects& out) {
   if (next >= reserved) {
@@ -114,9 +65,41 @@ void Engine::State::decided(BucketId bucket, Bytes key, std::uint64_t sequencer,
   ++unplaced;
 }
 
+WriteDone Engine::State::accept_put(const Bucket& bucket, Bytes key, PutObject& request, Time now,
+                                    Effects& out) {
+  HR_CHECK(!request.key.empty() && request.key.size() <= kKeyBytesMax);
+  Object& object = request.object;
+  HR_CHECK(object.blob.has_value() ||
+           request.inline_body.size() <= (object.parts > 0 ? kManifestBytesMax : kInlineBytesMax));
+  object.sequencer = number(out);
+  object.modified = now;
+  const Bytes value = encode(object);
+  std::optional<ByteView> body;
+  if (!object.blob) body = request.inline_body;
+  out.records.push_back(record_of(ObjectPut{bucket.id, request.key, value, body}));
+  announce(bucket,
+           {.event_name = request.event_name,
+            .key = request.key,
+            .created = &object,
+            .sequencer = object.sequencer,
+            .principal = request.principal,
+            .source_ip = request.source_ip,
+            .request_id = request.request_id,
+            .time = now},
+           out);
+  decided(bucket.id, std::move(key), object.sequencer, {.exists = true, .etag = object.etag});
+  return WriteDone{.sequencer = object.sequencer, .modified = now};
+}
+
 // The change is in the index. A newer one of its key keeps the entry. Who took a watch while the entry stood
 // may have read the index from before: that watch moves now, since the entry will not speak for it any more.
 void Engine::State::forget(const Unapplied& change) {
+  if (change.key.empty()) {
+    if (const auto upload = uploads.find(change.upload); upload != uploads.end()) {
+      --upload->second.pending_parts;
+    }
+    return parts.moved(watch_key_of(change.upload));
+  }
   const auto found = pending.find(change.key);
   if (found == pending.end() || found->second.sequencer != change.sequencer) return;
   count(change.bucket, found->second.state.exists, false);
@@ -177,6 +160,11 @@ Outcome<void> Engine::delete_bucket(const std::string& name, const Watch& watch,
   }
   if (watch.moved()) return std::unexpected(Fault::kStale);
   if (!index_empty) return std::unexpected(Fault::kBucketNotEmpty);
+  std::vector<UploadId> open;  // nobody can complete them any more
+  for (const auto& [id, upload] : state_->uploads) {
+    if (upload.bucket == bucket->id) open.push_back(id);
+  }
+  for (const UploadId id : open) state_->close_upload(id, {}, out);
   out.records.push_back(record_of(BucketDeleted{bucket->id, name}));
   state_->whole_buckets.moved(watch_key_of(bucket->id));
   state_->buckets.erase(name);
@@ -209,28 +197,7 @@ Outcome<WriteDone> Engine::put(PutObject request, const Watch& watch, const std:
     if (const auto fault = refused(request.condition, *judged)) return std::unexpected(*fault);
   }
   if (pending() >= state_->limits.pending_max) return std::unexpected(Fault::kSlowDown);
-
-  HR_CHECK(!request.key.empty() && request.key.size() <= kKeyBytesMax);
-  Object& object = request.object;
-  HR_CHECK(object.blob.has_value() || request.inline_body.size() <= kInlineBytesMax);
-  object.sequencer = state_->number(out);
-  object.modified = now;
-  const Bytes value = encode(object);
-  std::optional<ByteView> body;
-  if (!object.blob) body = request.inline_body;
-  out.records.push_back(record_of(ObjectPut{bucket->id, request.key, value, body}));
-  state_->announce(*bucket,
-                   {.event_name = request.event_name,
-                    .key = request.key,
-                    .created = &object,
-                    .sequencer = object.sequencer,
-                    .principal = request.principal,
-                    .source_ip = request.source_ip,
-                    .request_id = request.request_id,
-                    .time = now},
-                   out);
-  state_->decided(bucket->id, std::move(key), object.sequencer, {.exists = true, .etag = object.etag});
-  return WriteDone{.sequencer = object.sequencer};
+  return state_->accept_put(*bucket, std::move(key), request, now, out);
 }
 
 Outcome<WriteDone> Engine::remove(const DeleteObject& request, const Watch& watch,
@@ -265,7 +232,7 @@ void Engine::appended(std::span<const storage::Record> records, storage::Lsn lsn
   HR_CHECK(lsn > 0);
   for (const storage::Record& record : records) {
     const Kind kind{record.kind};
-    if (kind != Kind::kObjectPut && kind != Kind::kObjectRemoved) continue;
+    if (kind != Kind::kObjectPut && kind != Kind::kObjectRemoved && kind != Kind::kPartPut) continue;
     HR_CHECK(state_->unplaced > 0);
     state_->changes[state_->changes.size() - state_->unplaced].lsn = lsn;
     --state_->unplaced;
@@ -301,6 +268,10 @@ Status Engine::restore(const storage::RecoveredRecord& record) {
     state_->buckets.erase(deleted->name);
   } else if (const auto* counter = std::get_if<Counter>(&any)) {
     state_->next = state_->reserved = std::max(state_->reserved, counter->reserved);
+  } else if (const auto* set = std::get_if<UploadSet>(&any)) {
+    return load_upload(upload_key(set->bucket, set->key, set->upload), set->value);
+  } else if (const auto* closed = std::get_if<UploadClosed>(&any)) {
+    state_->uploads.erase(closed->upload);
   }
   return {};
 }

@@ -36,6 +36,8 @@ enum class Fault : std::uint8_t {
   kPreconditionFailed,
   kStale,     // the key (or bucket) moved since it was read: watch and read again
   kSlowDown,  // the pending table is full
+  kNoSuchUpload,
+  kTooManyUploads,
 };
 
 template <class T>
@@ -54,7 +56,9 @@ struct Effects {
 
 struct Limits {
   std::size_t buckets_max = 1'000;
-  std::size_t pending_max = 100'000;  // changes of objects that are not applied yet
+  std::size_t pending_max = 100'000;  // changes of objects and parts that are not applied yet
+  std::size_t uploads_max = 10'000;   // multipart uploads going on
+  Duration upload_age_max = std::chrono::hours(7 * 24);  // then they are abandoned
 };
 
 class Engine;
@@ -84,7 +88,7 @@ struct PutObject {
   std::string bucket{};
   std::string key{};
   Object object{};      // `sequencer` and `modified` are filled in by the engine
-  Bytes inline_body{};  // when object.blob is not set; at most kInlineBytesMax
+  Bytes inline_body{};  // when object.blob is not set: at most kInlineBytesMax, or the manifest of its parts
   WriteCondition condition{};
   std::string event_name{};  // "ObjectCreated:Put", "ObjectCreated:Copy", ...
   std::string principal{};   // for the event record: access key id
@@ -102,6 +106,31 @@ struct DeleteObject {
 struct WriteDone {
   std::uint64_t sequencer = 0;  // of the change; 0 when nothing changed
   bool existed = false;         // the key was there before (deletes only)
+  Time modified{};              // puts only
+};
+
+struct PutPart {
+  std::string bucket{};
+  std::string key{};
+  UploadId upload{};
+  std::uint32_t number = 0;
+  Part part{};  // `modified` is filled in by the engine
+};
+
+struct CompleteUpload {
+  PutObject put{};  // object.parts and the manifest as its inline_body
+  UploadId upload{};
+  std::vector<std::uint32_t> kept{};  // the parts it is made of, ascending; the others go
+};
+
+// What the engine remembers of an upload that is going on.
+struct OpenUpload {
+  BucketId bucket{};
+  std::string key{};
+  Time initiated{};
+  std::string checksum_algorithm{};
+  bool checksum_composite = false;
+  std::size_t pending_parts = 0;  // decided and not applied
 };
 
 class Engine {
@@ -134,15 +163,36 @@ class Engine {
   Outcome<WriteDone> remove(const DeleteObject& request, const Watch& watch,
                             const std::optional<Object>& known, Time now, Effects& out);
 
+  // --- multipart uploads ---
+
+  const OpenUpload* upload(UploadId id) const;
+  std::size_t uploads(BucketId bucket) const;  // how many go on there
+  // Moves with every part: take it before the parts are read from the index.
+  Watch watch_parts(UploadId id);
+
+  // `upload`: its id and time are filled in by the engine.
+  Outcome<UploadId> create_upload(const std::string& bucket, const std::string& key, Upload upload, Time now,
+                                  Effects& out);
+  Outcome<void> put_part(PutPart request, Time now, Effects& out);
+  // The caller read the parts from the index after `parts` was taken, and made the object of them. kStale
+  // while a part is pending. `key`, `known`: as for put().
+  Outcome<WriteDone> complete_upload(CompleteUpload request, const Watch& parts, const Watch& key,
+                                     const std::optional<Object>& known, Time now, Effects& out);
+  Outcome<void> abort_upload(const std::string& bucket, const std::string& key, UploadId id, Effects& out);
+  // Closes uploads older than Limits::upload_age_max, the oldest first. Returns how many.
+  std::size_t close_abandoned(Time now, std::size_t most, Effects& out);
+
   // The object records of one step were appended as `lsn`, in the order they were decided / everything up to
   // `lsn` has been applied.
   void appended(std::span<const storage::Record> records, storage::Lsn lsn);
   void applied(storage::Lsn lsn);
   std::size_t pending() const;
 
-  // Start: every value of Table::kBuckets, then the log's records, at least those after the index's position.
-  // Restored changes are not pending: they must be applied to the index before the first command.
+  // Start: every value of Table::kBuckets, every entry of Table::kUploads, then the log's records, at least
+  // those after the index's position. Restored changes are not pending: they must be applied to the index
+  // before the first command.
   Status load_bucket(ByteView index_value);
+  Status load_upload(ByteView index_key, ByteView index_value);
   Status restore(const storage::RecoveredRecord& record);
 
  private:
@@ -154,11 +204,18 @@ class Engine {
 
 bool is_object_record(std::uint8_t kind);
 
+// An upload whose parts leave the index. Which there are, only the index knows.
+struct ClosedUpload {
+  UploadId upload{};
+  std::vector<std::uint32_t> kept;  // their blobs have become an object's
+};
+
 struct Application {
   std::vector<storage::IndexChange> changes;
-  // Keys of kObjects this record overwrites or erases: if their old value names a blob, that blob is garbage
+  // Keys of kObjects this record overwrites or erases: if their old value names blobs, those are garbage
   // once the change is applied.
   std::vector<Bytes> replaced;
+  std::optional<ClosedUpload> closed;
 };
 Result<Application> application_of(std::uint8_t kind, ByteView payload);
 

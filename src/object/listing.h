@@ -7,6 +7,7 @@
 #include "storage/index/index.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,41 @@ struct ListPage {
 };
 
 Result<ListPage> list_objects(const storage::Index& index, const ListRequest& request);
+// The uploads of a bucket that go on, by key and then the older first. A page begins behind `after` (and its
+// `after_upload`, when there is one); common prefixes as above.
+struct ListUploadsRequest {
+  BucketId bucket{};
+  std::string prefix{};
+  std::string delimiter{};
+  std::string after{};
+  UploadId after_upload{};  // of the key `after`; 0: behind all of that key
+  std::size_t max = 1000;
+};
+struct ListedUpload {
+  std::string key;
+  Upload upload;
+};
+struct UploadPage {
+  std::vector<ListedUpload> uploads;
+  std::vector<std::string> common_prefixes;
+  bool truncated = false;
+  std::string next_after;
+  UploadId next_after_upload{};
+};
+Result<UploadPage> list_uploads(const storage::Index& index, const ListUploadsRequest& request);
+
+// The parts of an upload with numbers above `after`, in order.
+struct ListedPart {
+  std::uint32_t number = 0;
+  Part part;
+};
+struct PartPage {
+  std::vector<ListedPart> parts;
+  bool truncated = false;
+};
+Result<PartPage> list_parts(const storage::Index& index, UploadId upload, std::uint32_t after,
+                            std::size_t max);
+
 Result<bool> bucket_is_empty(const storage::Index& index, BucketId bucket);
 
 }  // namespace hr::object

@@ -233,6 +233,71 @@ TEST_F(Listing, agrees_with_its_definition_page_by_page) {
   }
 }
 
+class UploadListing : public Listing {
+ protected:
+  void begin(std::string_view key, std::uint64_t id, BucketId bucket = kBucket) {
+    const Bytes value = encode(Upload{.id = UploadId{id}});
+    ASSERT_TRUE(index_.apply({{Table::kUploads, upload_key(bucket, key, UploadId{id}), value}},
+                             index_.applied() + 1));
+  }
+  // Every page of `max`, joined: "key id", and prefixes alone.
+  Strings all(ListUploadsRequest request) {
+    request.bucket = kBucket;
+    Strings shown;
+    UploadPage page;
+    do {
+      page = *list_uploads(index_, request);
+      for (const auto& [key, upload] : page.uploads) {
+        shown.push_back(key + " " + std::to_string(static_cast<std::uint64_t>(upload.id)));
+      }
+      shown.insert(shown.end(), page.common_prefixes.begin(), page.common_prefixes.end());
+      request.after = page.next_after;
+      request.after_upload = page.next_after_upload;
+    } while (page.truncated);
+    return shown;
+  }
+};
+
+TEST_F(UploadListing, goes_by_key_and_then_by_age) {
+  begin("b", 3);
+  begin("a", 7);
+  begin("a", 2);
+  begin("a!", 1);
+  begin("x", 9, BucketId{8});
+  for (std::size_t max = 1; max <= 5; ++max) {
+    EXPECT_EQ(all({.max = max}), (Strings{"a 2", "a 7", "a! 1", "b 3"})) << max;
+  }
+}
+
+TEST_F(UploadListing, takes_prefix_delimiter_and_markers) {
+  for (const std::uint64_t id : {1U, 2U}) begin("d/one", id);
+  begin("d/two", 3);
+  begin("e", 4);
+  for (std::size_t max = 1; max <= 3; ++max) {
+    const Strings both = all({.delimiter = "/", .max = max});
+    EXPECT_EQ(std::set(both.begin(), both.end()), (std::set<std::string>{"d/", "e 4"}));
+    EXPECT_EQ(all({.prefix = "d/", .max = max}), (Strings{"d/one 1", "d/one 2", "d/two 3"}));
+  }
+  EXPECT_EQ(all({.after = "d/one"}), (Strings{"d/two 3", "e 4"}));
+  EXPECT_EQ(all({.after = "d/one", .after_upload = UploadId{1}}), (Strings{"d/one 2", "d/two 3", "e 4"}));
+  EXPECT_EQ(all({.prefix = std::string("d/one\0", 6)}), Strings{});
+}
+
+TEST_F(UploadListing, shows_parts_by_number) {
+  for (const std::uint32_t number : {10'000U, 1U, 300U}) {
+    ASSERT_TRUE(index_.apply({{Table::kParts, part_key(UploadId{1}, number), encode(Part{.bytes = number})},
+                              {Table::kParts, part_key(UploadId{2}, number), encode(Part{})}},
+                             index_.applied() + 1));
+  }
+  const auto page = *list_parts(index_, UploadId{1}, 0, 2);
+  ASSERT_EQ(page.parts.size(), 2U);
+  EXPECT_EQ(page.parts[1].number, 300U);
+  EXPECT_EQ(page.parts[1].part.bytes, 300U);
+  EXPECT_TRUE(page.truncated);
+  EXPECT_EQ(list_parts(index_, UploadId{1}, 300, 2)->parts.size(), 1U);
+  EXPECT_TRUE(list_parts(index_, UploadId{1}, 10'000, 2)->parts.empty());
+}
+
 TEST_F(Listing, tells_empty_buckets) {
   EXPECT_TRUE(*bucket_is_empty(index_, kBucket));
   add("a", BucketId{8});

@@ -15,9 +15,11 @@
 namespace hr::object {
 
 enum class BucketId : std::uint64_t {};  // never reused
+enum class UploadId : std::uint64_t {};  // of the same counter; 0: none
 
 inline constexpr std::size_t kInlineBytesMax = 16U << 10;  // larger bodies are blobs
 inline constexpr std::size_t kKeyBytesMax = 1024;          // and at least 1
+inline constexpr std::uint32_t kPartNumberMax = 10'000;    // and at least 1
 
 // One QueueConfiguration of PutBucketNotificationConfiguration.
 struct NotificationRule {
@@ -40,7 +42,9 @@ struct Bucket {
 
 struct Checksum {
   std::string algorithm;  // "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"
-  std::string value;      // base64, as S3 shows it
+  std::string value;      // base64, as S3 shows it; with "-N" behind it the checksum of N parts' checksums
+  // "COMPOSITE" of those, else "FULL_OBJECT".
+  bool composite() const { return value.find('-') != std::string::npos; }
   bool operator==(const Checksum&) const = default;
 };
 
@@ -53,9 +57,40 @@ struct Object {
   std::map<std::string, std::string> headers{};
   std::map<std::string, std::string> metadata{};  // x-amz-meta-*, lower-case names without the prefix
   std::optional<Checksum> checksum{};
-  std::optional<storage::BlobName> blob{};  // none: the body is in Table::kBodies
+  std::optional<storage::BlobName> blob{};  // none: the body, or its manifest, is in Table::kBodies
+  std::uint32_t parts = 0;                  // above 0: uploaded in parts, Table::kBodies holds a Manifest
+  UploadId upload{};                        // that made it, when there are parts
   std::uint64_t sequencer = 0;              // grows with every change of the key
   bool operator==(const Object&) const = default;
+};
+
+// The body of an object that was uploaded in parts: theirs, one behind the other.
+struct Piece {
+  std::uint64_t bytes = 0;
+  std::optional<storage::BlobName> blob{};  // none: it is empty
+  std::string checksum{};                   // of the object's algorithm, base64; may be empty
+  bool operator==(const Piece&) const = default;
+};
+using Manifest = std::vector<Piece>;
+
+// A multipart upload that is going on.
+struct Upload {
+  UploadId id{};
+  Time initiated{};
+  std::string initiator{};           // access key id
+  std::string checksum_algorithm{};  // that every part has; empty: each as it likes
+  bool checksum_composite = false;   // else of the whole object, from the parts' CRCs
+  Object object{};                   // what it is to become: content type, headers, metadata
+  bool operator==(const Upload&) const = default;
+};
+
+struct Part {
+  std::uint64_t bytes = 0;
+  std::string etag{};  // MD5, hexadecimal
+  Time modified{};
+  std::optional<Checksum> checksum{};
+  std::optional<storage::BlobName> blob{};  // none: it is empty
+  bool operator==(const Part&) const = default;
 };
 
 // Conditions of a write (RFC 9110, section 13; S3: If-None-Match only "*").

@@ -18,6 +18,31 @@ storage::Record begin(Kind kind, std::size_t bytes) {
   return record;
 }
 
+bool is_part_number(std::uint64_t number) { return number >= 1 && number <= kPartNumberMax; }
+
+Result<AnyRecord> take_part_put(Reader& in) {
+  PartPut put;
+  put.upload = UploadId{in.u64()};
+  const std::uint64_t number = in.varint();
+  if (!is_part_number(number)) return fail(Errc::kCorrupt, "a part record with an impossible number");
+  put.number = static_cast<std::uint32_t>(number);
+  put.part = in.str();
+  return put;
+}
+
+Result<AnyRecord> take_upload_closed(Reader& in) {
+  UploadClosed closed;
+  closed.bucket = BucketId{in.u64()};
+  closed.upload = UploadId{in.u64()};
+  closed.key = in.str();
+  for (std::uint64_t left = in.varint(); left > 0 && in.ok(); --left) {
+    const std::uint64_t number = in.varint();
+    if (!is_part_number(number)) return fail(Errc::kCorrupt, "an upload record with an impossible part");
+    closed.kept.push_back(static_cast<std::uint32_t>(number));
+  }
+  return closed;
+}
+
 Result<AnyRecord> take(Kind kind, Reader& in) {
   switch (kind) {
     case Kind::kBucketSet:
@@ -45,6 +70,18 @@ Result<AnyRecord> take(Kind kind, Reader& in) {
       removed.key = in.str();
       return removed;
     }
+    case Kind::kUploadSet: {
+      UploadSet set;
+      set.bucket = BucketId{in.u64()};
+      set.upload = UploadId{in.u64()};
+      set.key = in.str();
+      set.value = in.str();
+      return set;
+    }
+    case Kind::kPartPut:
+      return take_part_put(in);
+    case Kind::kUploadClosed:
+      return take_upload_closed(in);
   }
   return fail(Errc::kCorrupt,
               fmt::format("an object record of unknown kind {}: damaged, or written by a newer "
@@ -104,6 +141,36 @@ storage::Record record_of(const ObjectRemoved& removed) {
   return record;
 }
 
+storage::Record record_of(const UploadSet& set) {
+  storage::Record record = begin(Kind::kUploadSet, set.key.size() + set.value.size() + 24);
+  Writer out(record.payload);
+  out.u64(std::to_underlying(set.bucket));
+  out.u64(std::to_underlying(set.upload));
+  out.str(set.key);
+  out.str(set.value);
+  return record;
+}
+
+storage::Record record_of(const PartPut& put) {
+  storage::Record record = begin(Kind::kPartPut, put.part.size() + 16);
+  Writer out(record.payload);
+  out.u64(std::to_underlying(put.upload));
+  out.varint(put.number);
+  out.str(put.part);
+  return record;
+}
+
+storage::Record record_of(const UploadClosed& closed) {
+  storage::Record record = begin(Kind::kUploadClosed, closed.key.size() + closed.kept.size() * 2 + 24);
+  Writer out(record.payload);
+  out.u64(std::to_underlying(closed.bucket));
+  out.u64(std::to_underlying(closed.upload));
+  out.str(closed.key);
+  out.varint(closed.kept.size());
+  for (const std::uint32_t number : closed.kept) out.varint(number);
+  return record;
+}
+
 Result<AnyRecord> decode_record(std::uint8_t kind, ByteView payload) {
   Reader in(payload);
   if (const std::uint8_t version = in.u8(); in.ok() && version != kVersion) {
@@ -148,6 +215,18 @@ Result<Application> application_of(std::uint8_t kind, ByteView payload) {
                    out.replaced.push_back(key);
                    out.changes.push_back({Table::kObjects, key, std::nullopt});
                    out.changes.push_back({Table::kBodies, std::move(key), std::nullopt});
+                 },
+                 [&](const UploadSet& set) {
+                   out.changes.push_back(
+                       {Table::kUploads, upload_key(set.bucket, set.key, set.upload), Bytes(set.value)});
+                 },
+                 [&](const PartPut& put) {
+                   out.changes.push_back({Table::kParts, part_key(put.upload, put.number), Bytes(put.part)});
+                 },
+                 [&](const UploadClosed& closed) {
+                   out.changes.push_back(
+                       {Table::kUploads, upload_key(closed.bucket, closed.key, closed.upload), std::nullopt});
+                   out.closed = ClosedUpload{closed.upload, closed.kept};
                  },
              },
              record);

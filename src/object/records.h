@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace hr::object {
 
@@ -23,6 +24,9 @@ enum class Kind : std::uint8_t {
   kCounter = 66,        // numbers below it may be given out
   kObjectPut = 67,      //
   kObjectRemoved = 68,
+  kUploadSet = 69,     // a multipart upload begins
+  kPartPut = 70,       // a part of it, in the place of an earlier one of that number
+  kUploadClosed = 71,  // completed, aborted or abandoned: all its parts go, but those an object took over
 };
 inline constexpr std::uint8_t kKindFirst = 64;
 inline constexpr std::uint8_t kKindLast = 127;
@@ -46,13 +50,37 @@ struct ObjectRemoved {
   ByteView key;
 };
 
+struct UploadSet {
+  BucketId bucket{};
+  UploadId upload{};
+  ByteView key;
+  ByteView value;  // as the index holds it
+};
+
+struct PartPut {
+  UploadId upload{};
+  std::uint32_t number = 0;
+  ByteView part;  // as the index holds it
+};
+
+struct UploadClosed {
+  BucketId bucket{};
+  UploadId upload{};
+  ByteView key;
+  std::vector<std::uint32_t> kept;  // part numbers, ascending: their blobs belong to an object now
+};
+
 storage::Record record_of(const Bucket& bucket);
 storage::Record record_of(const BucketDeleted& deleted);
 storage::Record record_of(const Counter& counter);
 storage::Record record_of(const ObjectPut& put);
 storage::Record record_of(const ObjectRemoved& removed);
+storage::Record record_of(const UploadSet& set);
+storage::Record record_of(const PartPut& put);
+storage::Record record_of(const UploadClosed& closed);
 
-using AnyRecord = std::variant<Bucket, BucketDeleted, Counter, ObjectPut, ObjectRemoved>;
+using AnyRecord =
+    std::variant<Bucket, BucketDeleted, Counter, ObjectPut, ObjectRemoved, UploadSet, PartPut, UploadClosed>;
 // kCorrupt: unknown kind or version, or a payload that is none of that kind.
 Result<AnyRecord> decode_record(std::uint8_t kind, ByteView payload);
 

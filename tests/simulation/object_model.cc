@@ -15,10 +15,22 @@ bool ModelState::empty(object::BucketId bucket) const {
 }
 
 void ObjectModel::take(ModelState& state, const ModelChange& change) {
+  if (change.upload != object::UploadId{}) {
+    if (change.upload_set) {
+      state.uploads[change.upload] = *change.upload_set;
+    } else if (change.part_set) {
+      state.uploads.at(change.upload).parts[change.part] = *change.part_set;
+    } else {
+      state.uploads.erase(change.upload);
+    }
+    if (!change.object_set) return;
+  }
   if (!change.bucket.empty()) {
     if (change.bucket_set) {
       state.buckets[change.bucket] = *change.bucket_set;
     } else {
+      const object::BucketId id = state.buckets.at(change.bucket).id;
+      std::erase_if(state.uploads, [&](const auto& entry) { return entry.second.bucket == id; });
       state.buckets.erase(change.bucket);
     }
   } else if (change.object_set) {

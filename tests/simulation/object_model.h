@@ -16,7 +16,21 @@ struct ModelObject {
   Bytes body;
   std::optional<storage::BlobName> blob;
   std::uint64_t sequencer = 0;
+  std::vector<storage::BlobName> pieces{};  // of one that was uploaded in parts
   bool operator==(const ModelObject&) const = default;
+};
+
+struct ModelPart {
+  std::string etag;
+  storage::BlobName blob;
+  bool operator==(const ModelPart&) const = default;
+};
+
+struct ModelUpload {
+  object::BucketId bucket{};
+  std::string key;
+  Time initiated;
+  std::map<std::uint32_t, ModelPart> parts{};
 };
 
 using ModelKey = std::pair<object::BucketId, std::string>;
@@ -24,20 +38,25 @@ using ModelKey = std::pair<object::BucketId, std::string>;
 struct ModelState {
   std::map<std::string, object::Bucket> buckets;
   std::map<ModelKey, ModelObject> objects;
+  std::map<object::UploadId, ModelUpload> uploads;
 
   const ModelObject* find(object::BucketId bucket, const std::string& key) const;
   bool empty(object::BucketId bucket) const;
 };
 
-// What one accepted command did: to an object, or to a bucket.
+// What one accepted command did: to an object, to a bucket, to an upload; completing one does two of these.
 struct ModelChange {
   storage::Lsn lsn = 0;
   std::size_t events = 0;
   std::uint64_t number = 0;  // the sequencer or bucket id it was given
-  std::string bucket;        // of a bucket change
-  std::optional<object::Bucket> bucket_set;
-  ModelKey key;  // of an object change
-  std::optional<ModelObject> object_set;
+  std::string bucket{};      // of a bucket change
+  std::optional<object::Bucket> bucket_set{};
+  ModelKey key{};  // of an object change
+  std::optional<ModelObject> object_set{};
+  object::UploadId upload{};  // of an upload change; without either of these it is closed
+  std::optional<ModelUpload> upload_set{};
+  std::uint32_t part = 0;
+  std::optional<ModelPart> part_set{};
 };
 
 class ObjectModel {

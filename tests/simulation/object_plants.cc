@@ -17,10 +17,47 @@ using storage::IndexChange;
 using storage::Patience;
 using storage::Table;
 
-std::optional<BlobName> blob_of(storage::Index& index, const Bytes& key) {
+std::vector<BlobName> blobs_of(storage::Index& index, const Bytes& key) {
   const auto value = index.get(Table::kObjects, key, Patience::kAny);
+  if (!value || !*value) return {};
+  const Object object = *decode_object(**value);
+  if (object.blob) return {*object.blob};
+  std::vector<BlobName> blobs;
+  if (object.parts == 0) return blobs;
+  const auto manifest = decode_manifest(**index.get(Table::kBodies, key, Patience::kAny));
+  for (const Piece& piece : *manifest) {
+    if (piece.blob) blobs.push_back(*piece.blob);
+  }
+  return blobs;
+}
+
+std::optional<BlobName> part_blob(storage::Index& index, const Bytes& key) {
+  const auto value = index.get(Table::kParts, key, Patience::kAny);
   if (!value || !*value) return std::nullopt;
-  return decode_object(**value)->blob;
+  return decode_part(**value)->blob;
+}
+
+// What an application leaves without an owner, and the rows of the parts that go with a closed upload.
+std::vector<BlobName> garbage_of(storage::Index& index, Application& application, bool keep_all = false) {
+  std::vector<BlobName> garbage;
+  for (const Bytes& key : application.replaced)
+    std::ranges::copy(blobs_of(index, key), std::back_inserter(garbage));
+  for (const IndexChange& change : application.changes) {
+    if (change.table != Table::kParts) continue;
+    if (const auto blob = part_blob(index, change.key)) garbage.push_back(*blob);
+  }
+  if (!application.closed) return garbage;
+  const Bytes prefix = parts_prefix(application.closed->upload);
+  const auto cursor = index.cursor(Table::kParts);
+  for (static_cast<void>(cursor->seek(prefix)); cursor->valid() && cursor->key().starts_with(prefix);
+       static_cast<void>(cursor->next())) {
+    const Bytes key(cursor->key());
+    application.changes.push_back({Table::kParts, key, std::nullopt});
+    const auto blob = part_blob(index, key);
+    const bool kept = std::ranges::binary_search(application.closed->kept, *part_number(key));
+    if (blob && !kept && !keep_all) garbage.push_back(*blob);
+  }
+  return garbage;
 }
 
 std::optional<Fault> judge(const WriteCondition& condition, const std::optional<Object>& known) {
@@ -158,7 +195,7 @@ class OldBlobRemovedAtAppend : public ObjectSubject {
     for (const auto& record : group.records) {
       const auto application = application_of(record.kind, record.payload);
       for (const Bytes& key : application->replaced) {
-        if (const auto blob = blob_of(index(), key)) static_cast<void>(blobs().remove(*blob));
+        for (const BlobName& blob : blobs_of(index(), key)) static_cast<void>(blobs().remove(blob));
       }
     }
   }
@@ -174,10 +211,7 @@ class OwnApplier : public ObjectSubject {
     for (const AppliedRecord& record : records) {
       if (record.lsn < index().applied() || (skips(record.lsn) && record.lsn <= before_)) continue;
       HR_ASSIGN(Application application, application_of(record.kind, record.payload));
-      std::vector<BlobName> garbage;
-      for (const Bytes& key : application.replaced) {
-        if (const auto blob = blob_of(index(), key)) garbage.push_back(*blob);
-      }
+      const std::vector<BlobName> garbage = garbage_of(index(), application, keeps_unlisted());
       change(application.changes);
       HR_TRY(index().apply(application.changes, record.lsn));
       for (const BlobName& blob : garbage) HR_TRY(blobs().remove(blob));
@@ -187,6 +221,7 @@ class OwnApplier : public ObjectSubject {
   }
   virtual bool skips(Lsn) const { return true; }
   virtual void change(std::vector<IndexChange>&) {}
+  virtual bool keeps_unlisted() const { return false; }
 
  private:
   Lsn before_ = 0;
@@ -232,9 +267,7 @@ class ReplacedWithinABatchIsMissed : public ObjectSubject {
     for (const AppliedRecord& record : records) {
       if (record.lsn <= index().applied()) continue;
       HR_ASSIGN(Application application, application_of(record.kind, record.payload));
-      for (const Bytes& key : application.replaced) {
-        if (const auto blob = blob_of(index(), key)) garbage.push_back(*blob);
-      }
+      std::ranges::copy(garbage_of(index(), application), std::back_inserter(garbage));
       std::ranges::move(application.changes, std::back_inserter(changes));
       upto = record.lsn;
     }
@@ -250,6 +283,65 @@ class SweepTakesThisRunsBlobs : public ObjectSubject {
 
  protected:
   std::uint64_t sweep_epoch() const override { return 0; }
+};
+
+class WatchOfPartsNeverMoves : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+  Outcome<WriteDone> complete(const CompleteUpload& request, const Watch&, const Watch& key,
+                              const Known& known, Time now, Effects& out) override {
+    return engine().complete_upload(request, engine().watch_parts(request.upload), key, known, now, out);
+  }
+};
+
+class CompletedWhateverTheCondition : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+  Outcome<WriteDone> complete(const CompleteUpload& request, const Watch& parts, const Watch& key,
+                              const Known& known, Time now, Effects& out) override {
+    CompleteUpload unconditional = request;
+    unconditional.put.condition = {};
+    return engine().complete_upload(unconditional, parts, key, known, now, out);
+  }
+};
+
+class UnlistedPartsKeepTheirFiles : public OwnApplier {
+ public:
+  using OwnApplier::OwnApplier;
+
+ protected:
+  bool keeps_unlisted() const override { return true; }
+};
+
+// An index in which nothing is seen of one table.
+class Blind final : public storage::Index {
+ public:
+  Blind(storage::Index& index, Table table) : index_(index), table_(table) {}
+  Result<std::optional<Bytes>> get(Table table, ByteView key, Patience patience) const override {
+    return index_.get(table, key, patience);
+  }
+  std::unique_ptr<storage::Cursor> cursor(Table table) const override {
+    return table == table_ ? nothing_->cursor(table) : index_.cursor(table);
+  }
+  Status apply(const std::vector<IndexChange>& changes, Lsn upto) override {
+    return index_.apply(changes, upto);
+  }
+  Status flush() override { return index_.flush(); }
+  Lsn applied() const override { return index_.applied(); }
+  Lsn durable() const override { return index_.durable(); }
+
+ private:
+  storage::Index& index_;
+  const Table table_;
+  const std::unique_ptr<storage::Index> nothing_ = storage::make_memory_index();
+};
+
+class SweepTakesParts : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+  Result<SweepReport> sweep() override {
+    return sweep_orphans(blobs(), Blind(index(), Table::kParts), sweep_epoch(), 5);
+  }
 };
 
 class ListingRepeatsAPrefix : public ObjectSubject {
@@ -290,6 +382,13 @@ std::vector<ObjectPlant> object_plants() {
       plant<ReplacedWithinABatchIsMissed>("blob replaced within a batch is missed"),
       plant<SweepTakesThisRunsBlobs>("sweep takes blobs of uploads under way"),
       plant<ListingRepeatsAPrefix>("listing repeats a common prefix"),
+      plant<WatchOfPartsNeverMoves>("watch of an upload's parts never moves"),
+      plant<CompletedWhateverTheCondition>("completion under any condition"),
+      plant<Unlogged<Kind::kUploadSet>>("begin of an upload not logged"),
+      plant<Unlogged<Kind::kPartPut>>("part not logged"),
+      plant<Unlogged<Kind::kUploadClosed>>("end of an upload not logged"),
+      plant<UnlistedPartsKeepTheirFiles>("parts that no object took keep their files"),
+      plant<SweepTakesParts>("sweep takes parts of uploads"),
   };
 }
 

@@ -17,7 +17,8 @@ namespace {
 
 using object::Fault;
 
-constexpr object::Limits kLimits{.buckets_max = 4, .pending_max = 24};
+constexpr object::Limits kLimits{
+    .buckets_max = 4, .pending_max = 24, .uploads_max = 6, .upload_age_max = 20s};
 constexpr std::array<const char*, 5> kBuckets = {"one", "two", "three", "four", "five"};
 constexpr std::array<const char*, 2> kAccounts = {"000000000000", "111111111111"};
 constexpr std::size_t kClients = 6;
@@ -32,9 +33,9 @@ void check(bool good, const std::string& text) {
 }
 
 std::string name_of(Fault fault) {
-  constexpr std::array<const char*, 9> kNames = {"NoSuchBucket", "BucketExists",   "BucketOwned",
-                                                 "NotEmpty",     "TooManyBuckets", "NoSuchKey",
-                                                 "Precondition", "Stale",          "SlowDown"};
+  constexpr std::array<const char*, 11> kNames = {
+      "NoSuchBucket", "BucketExists", "BucketOwned", "NotEmpty",     "TooManyBuckets", "NoSuchKey",
+      "Precondition", "Stale",        "SlowDown",    "NoSuchUpload", "TooManyUploads"};
   return kNames.at(static_cast<std::size_t>(fault));
 }
 
@@ -43,7 +44,7 @@ std::string name_of(const object::Outcome<T>& outcome) {
   return outcome ? "accepted" : name_of(outcome.error());
 }
 
-enum class Verb : std::uint8_t { kPut, kRemove, kDeleteBucket };
+enum class Verb : std::uint8_t { kPut, kRemove, kDeleteBucket, kComplete };
 
 // One request on its way: watch, then read, then decide; anything may happen in between.
 struct Client {
@@ -56,6 +57,9 @@ struct Client {
   bool index_empty = false;
   object::PutObject request;
   std::optional<std::string> if_match;  // of a removal
+  object::UploadId upload{};            // of a completion, with what was read of it:
+  object::Watch parts_watch;
+  std::vector<object::ListedPart> parts;
 };
 
 class Run {
@@ -79,6 +83,13 @@ class Run {
   void decide_put(Client& client);
   void decide_remove(Client& client);
   void decide_delete_bucket(Client& client);
+  void begin_completion(Client& client);
+  void decide_complete(Client& client);
+  object::CompleteUpload completion_of(const Client& client);
+  void create_upload();
+  void put_part();
+  void abort_upload();
+  void close_abandoned();
   void give_up(Client& client);
   void create_bucket();
   void set_rules();
@@ -91,6 +102,7 @@ class Run {
   void read_object();
   void list_bucket();
   void compare_all();
+  void compare_uploads(std::set<BlobName>& blobs);
   void compare_events(const object::Effects& command, const std::string& event, const object::Bucket& bucket,
                       const std::string& key, std::uint64_t sequencer);
   std::optional<object::Object> look_up(object::BucketId id, const std::string& key);
@@ -142,6 +154,9 @@ void Run::step() {
   if (choice < 65) return set_rules();
   if (choice < 75) return read_object();
   if (choice < 76) return list_bucket();
+  if (choice < 77) return create_upload();
+  if (choice < 82) return put_part();
+  if (choice < 83) return random_.percent(30) ? abort_upload() : close_abandoned();
   pipeline();
 }
 
@@ -222,7 +237,11 @@ void Run::begin(Client& client) {
   client.bucket = kBuckets.at(random_.below(kBuckets.size()));
   client.key = random_key();
   const std::uint64_t verb = random_.below(100);
-  client.verb = verb < 65 ? Verb::kPut : verb < 97 ? Verb::kRemove : Verb::kDeleteBucket;
+  client.verb = verb < 55   ? Verb::kPut
+                : verb < 85 ? Verb::kRemove
+                : verb < 97 ? Verb::kComplete
+                            : Verb::kDeleteBucket;
+  if (client.verb == Verb::kComplete) begin_completion(client);
   const auto etag = [&] {
     const auto bucket = model_.now().buckets.find(client.bucket);
     const ModelObject* there =
@@ -230,6 +249,10 @@ void Run::begin(Client& client) {
     return there != nullptr && random_.percent(70) ? there->etag : random_.percent(50) ? "*" : "other";
   };
   if (client.verb == Verb::kRemove && random_.percent(30)) client.if_match = etag();
+  if (client.verb == Verb::kComplete) {
+    if (random_.percent(20)) client.request.condition.if_none_match_any = true;
+    if (random_.percent(20)) client.request.condition.if_match = etag();
+  }
   if (client.verb == Verb::kPut) {
     client.request = {.bucket = client.bucket, .key = client.key, .event_name = "ObjectCreated:Put"};
     client.request.object.etag = fmt::format("e{}", ++etags_);
@@ -253,6 +276,7 @@ void Run::watch(Client& client) {
   client.id = bucket->id;
   client.watch = client.verb == Verb::kDeleteBucket ? subject_->engine().watch_bucket(bucket->id)
                                                     : subject_->watch_key(bucket->id, client.key);
+  if (client.verb == Verb::kComplete) client.parts_watch = subject_->watch_parts(client.upload);
 }
 
 std::optional<object::Object> Run::look_up(object::BucketId id, const std::string& key) {
@@ -270,6 +294,9 @@ void Run::read_index(Client& client) {
     client.index_empty = *object::bucket_is_empty(subject_->index(), client.id);
   } else {
     client.known = look_up(client.id, client.key);
+  }
+  if (client.verb == Verb::kComplete) {
+    client.parts = object::list_parts(subject_->index(), client.upload, 0, 10'000)->parts;
   }
   client.stage = Client::Stage::kRead;
 }
@@ -289,6 +316,9 @@ void Run::decide(Client& client) {
     case Verb::kDeleteBucket:
       decide_delete_bucket(client);
       break;
+    case Verb::kComplete:
+      decide_complete(client);
+      break;
   }
   client = {};
   if (random_.percent(70)) subject_->append(step_);
@@ -300,6 +330,7 @@ auto Run::decide_again_if_stale(Client& client, const Decide& once) {
   auto outcome = once();
   if (outcome || outcome.error() != Fault::kStale) return outcome;
   ++result.stale;
+  if (client.verb == Verb::kComplete) flush_pipeline();  // as a front end waits for what was decided
   watch(client);
   read_index(client);
   outcome = once();
@@ -381,6 +412,178 @@ void Run::decide_delete_bucket(Client& client) {
   check(outcome.has_value() || (outcome.error() == Fault::kBucketNotEmpty && !seen_empty),
         "an empty bucket was not deleted: " + name_of(outcome));
   if (outcome) accept(command, {.bucket = client.bucket, .bucket_set = {}, .key = {}, .object_set = {}});
+}
+
+// --- uploads ---
+
+// Of an upload that goes on or, rarely, of none.
+void Run::begin_completion(Client& client) {
+  const auto& uploads = model_.now().uploads;
+  if (uploads.empty()) return;
+  auto upload = uploads.begin();
+  std::advance(upload, static_cast<std::ptrdiff_t>(random_.below(uploads.size())));
+  for (const auto& [name, bucket] : model_.now().buckets) {
+    if (bucket.id == upload->second.bucket) client.bucket = name;
+  }
+  client.key = upload->second.key;
+  client.upload = upload->first;
+  client.request.object.etag = fmt::format("e{}-1", ++etags_);
+}
+
+object::CompleteUpload Run::completion_of(const Client& client) {
+  object::CompleteUpload out{.upload = client.upload};
+  object::Manifest manifest;
+  for (const auto& [number, part] : client.parts) {
+    if (client.parts.size() > 1 && number % 5 == 0) continue;  // not listed: it goes
+    out.kept.push_back(number);
+    manifest.push_back({.bytes = 1, .blob = part.blob, .checksum = {}});
+  }
+  out.put = {
+      .bucket = client.bucket,
+      .key = client.key,
+      .object = {.etag = client.request.object.etag, .parts = static_cast<std::uint32_t>(out.kept.size())},
+      .inline_body = object::encode(manifest),
+      .condition = client.request.condition,
+      .event_name = "ObjectCreated:CompleteMultipartUpload"};
+  return out;
+}
+
+void Run::decide_complete(Client& client) {
+  if (completion_of(client).kept.empty()) return;
+  const auto bucket = model_.now().buckets.find(client.bucket);
+  std::optional<Fault> expected = Fault::kNoSuchBucket;
+  if (bucket != model_.now().buckets.end()) {
+    const auto upload = model_.now().uploads.find(client.upload);
+    const bool there = upload != model_.now().uploads.end() && upload->second.bucket == bucket->second.id;
+    expected = there ? ObjectModel::refused(client.request.condition,
+                                            model_.now().find(bucket->second.id, client.key))
+                     : Fault::kNoSuchUpload;
+  }
+  object::Effects command;
+  const auto outcome = decide_again_if_stale(client, [&] {
+    return subject_->complete(completion_of(client), client.parts_watch, client.watch, client.known, now_,
+                              command);
+  });
+  if (!expected && !outcome && full()) expected = Fault::kSlowDown;
+  check(outcome ? !expected : expected == outcome.error(),
+        fmt::format("a completion was {}, expected {}", name_of(outcome),
+                    expected ? name_of(*expected) : "accepted"));
+  if (!outcome) return;
+  number_grows(outcome->sequencer);
+  compare_events(command, "ObjectCreated:CompleteMultipartUpload", bucket->second, client.key,
+                 outcome->sequencer);
+  ModelObject made{
+      .etag = client.request.object.etag, .body = {}, .blob = {}, .sequencer = outcome->sequencer};
+  const auto& parts = model_.now().uploads.at(client.upload).parts;
+  check(parts.size() == client.parts.size(), "completed without a part that was there");
+  for (const auto& [number, part] : client.parts) {
+    const auto there = parts.find(number);
+    check(there != parts.end() && there->second.etag == part.etag && there->second.blob == part.blob,
+          "completed from a part that was replaced");
+  }
+  for (const std::uint32_t number : completion_of(client).kept) made.pieces.push_back(parts.at(number).blob);
+  accept(command, {.number = outcome->sequencer,
+                   .bucket = {},
+                   .bucket_set = {},
+                   .key = {bucket->second.id, client.key},
+                   .object_set = std::move(made),
+                   .upload = client.upload,
+                   .upload_set = {},
+                   .part_set = {}});
+}
+
+void Run::create_upload() {
+  ++result.operations;
+  const std::string name = kBuckets.at(random_.below(kBuckets.size()));
+  const auto bucket = model_.now().buckets.find(name);
+  const std::string key = random_key();
+  std::optional<Fault> expected;
+  if (bucket == model_.now().buckets.end()) {
+    expected = Fault::kNoSuchBucket;
+  } else if (model_.now().uploads.size() >= kLimits.uploads_max) {
+    expected = Fault::kTooManyUploads;
+  }
+  object::Effects command;
+  const auto outcome = subject_->engine().create_upload(name, key, {}, now_, command);
+  check(outcome ? !expected : expected == outcome.error(), "create upload: " + name_of(outcome));
+  if (!outcome) return;
+  const auto id = static_cast<std::uint64_t>(*outcome);
+  number_grows(id);
+  accept(command, {.number = id,
+                   .bucket = {},
+                   .bucket_set = {},
+                   .key = {},
+                   .object_set = {},
+                   .upload = *outcome,
+                   .upload_set = ModelUpload{bucket->second.id, key, now_, {}},
+                   .part_set = {}});
+}
+
+void Run::put_part() {
+  ++result.operations;
+  Client client;
+  begin_completion(client);
+  if (client.upload == object::UploadId{}) return;
+  const auto writer = *subject_->blobs().create();
+  const std::string etag = fmt::format("p{}", ++etags_);
+  check(writer->append(etag).has_value(), "append");
+  const BlobName blob = *writer->commit();
+  const auto number = static_cast<std::uint32_t>(1 + random_.below(6));
+  const bool was_full = full();
+  object::Effects command;
+  const auto outcome = subject_->engine().put_part({.bucket = client.bucket,
+                                                    .key = client.key,
+                                                    .upload = client.upload,
+                                                    .number = number,
+                                                    .part = {.bytes = 1, .etag = etag, .blob = blob}},
+                                                   now_, command);
+  check(outcome ? !was_full : outcome.error() == Fault::kSlowDown && was_full,
+        "put part: " + name_of(outcome));
+  if (!outcome) return check(subject_->blobs().remove(blob).has_value(), "remove");
+  accept(command, {.bucket = {},
+                   .bucket_set = {},
+                   .key = {},
+                   .object_set = {},
+                   .upload = client.upload,
+                   .upload_set = {},
+                   .part = number,
+                   .part_set = ModelPart{etag, blob}});
+  if (random_.percent(70)) subject_->append(step_);
+}
+
+void Run::abort_upload() {
+  ++result.operations;
+  Client client;
+  begin_completion(client);
+  if (client.upload == object::UploadId{}) return;
+  object::Effects command;
+  check(subject_->engine().abort_upload(client.bucket, client.key, client.upload, command).has_value(),
+        "an upload could not be aborted");
+  accept(command, {.bucket = {},
+                   .bucket_set = {},
+                   .key = {},
+                   .object_set = {},
+                   .upload = client.upload,
+                   .upload_set = {},
+                   .part_set = {}});
+}
+
+void Run::close_abandoned() {
+  ++result.operations;
+  std::vector<object::UploadId> expected;
+  for (const auto& [id, upload] : model_.now().uploads) {
+    if (now_ - upload.initiated > kLimits.upload_age_max && expected.size() < 2) expected.push_back(id);
+  }
+  object::Effects command;
+  const std::size_t closed = subject_->engine().close_abandoned(now_, 2, command);
+  check(closed == expected.size() && command.records.size() == closed,
+        fmt::format("{} abandoned uploads were closed, expected {}", closed, expected.size()));
+  for (const object::UploadId id : expected) {
+    ModelChange change{.lsn = subject_->next_lsn(), .bucket = {}, .bucket_set = {}, .key = {}};
+    change.upload = id;
+    model_.change(std::move(change));
+  }
+  std::ranges::move(command.records, std::back_inserter(step_.records));
 }
 
 void Run::give_up(Client& client) {
@@ -492,7 +695,14 @@ void Run::read_object() {
   }
   const auto body =
       subject_->index().get(storage::Table::kBodies, object::object_key(id, key), storage::Patience::kAny);
-  check(body->has_value() && **body == expected->body, "a read: another body");
+  check(body->has_value(), "a read: no body");
+  if (expected->pieces.empty()) return check(**body == expected->body, "a read: another body");
+  const auto manifest = object::decode_manifest(**body);
+  check(manifest && manifest->size() == expected->pieces.size(), "a read: another number of parts");
+  for (std::size_t i = 0; i < manifest->size(); ++i) {
+    check((*manifest)[i].blob == expected->pieces[i], "a read: another part");
+    check(subject_->blobs().files().contains(expected->pieces[i]), "a read: a part is gone");
+  }
 }
 
 void Run::list_bucket() {
@@ -526,6 +736,36 @@ void Run::list_bucket() {
   check(got == expected, "a listing shows something else");
 }
 
+// Adds what they refer to.
+void Run::compare_uploads(std::set<BlobName>& blobs) {
+  std::size_t parts = 0;
+  for (const auto& [id, upload] : model_.shown().uploads) {
+    const object::OpenUpload* open = subject_->engine().upload(id);
+    check(open != nullptr && open->key == upload.key && open->bucket == upload.bucket &&
+              open->initiated == upload.initiated && open->pending_parts == 0,
+          "at rest: an upload is gone or another");
+    const auto there = object::list_parts(subject_->index(), id, 0, 10'000);
+    check(there && there->parts.size() == upload.parts.size(), "at rest: other parts");
+    for (const auto& [number, part] : there->parts) {
+      const auto expected = upload.parts.find(number);
+      check(expected != upload.parts.end() && part.etag == expected->second.etag &&
+                part.blob == expected->second.blob,
+            "at rest: another part");
+      blobs.insert(*part.blob);
+    }
+    parts += upload.parts.size();
+  }
+  const auto rows_of = [&](storage::Table table) {
+    std::size_t rows = 0;
+    const auto cursor = subject_->index().cursor(table);
+    check(cursor->seek({}).has_value(), "seek");
+    for (; cursor->valid(); ++rows) check(cursor->next().has_value(), "next");
+    return rows;
+  };
+  check(rows_of(storage::Table::kUploads) == model_.shown().uploads.size(), "at rest: uploads too many");
+  check(rows_of(storage::Table::kParts) == parts, "at rest: parts too many");
+}
+
 // Everything at rest: the index, the files and the engine are what the model says, and nothing else.
 void Run::compare_all() {
   const ModelState& expected = model_.shown();
@@ -538,7 +778,9 @@ void Run::compare_all() {
     const auto got = look_up(where.first, where.second);
     check(got && got->etag == object.etag && got->sequencer == object.sequencer, "at rest: another object");
     if (object.blob) blobs.insert(*object.blob);
+    blobs.insert(object.pieces.begin(), object.pieces.end());
   }
+  compare_uploads(blobs);
   std::size_t rows = 0;
   const auto cursor = subject_->index().cursor(storage::Table::kObjects);
   check(cursor->seek({}).has_value(), "seek");

@@ -101,6 +101,12 @@ Status ObjectSubject::recover(Lsn from) {
     HR_TRY(engine_->load_bucket(cursor->value()));
     HR_TRY(cursor->next());
   }
+  const auto uploads = index_.cursor(storage::Table::kUploads);
+  HR_TRY(uploads->seek({}));
+  while (uploads->valid()) {
+    HR_TRY(engine_->load_upload(uploads->key(), uploads->value()));
+    HR_TRY(uploads->next());
+  }
   const auto records = records_between(from, durable_, std::numeric_limits<std::size_t>::max());
   for (const auto& record : records) {
     HR_TRY(engine_->restore({.lsn = record.lsn, .kind = record.kind, .payload = record.payload, .at = {}}));

@@ -26,6 +26,7 @@ class MemoryBlobs final : public storage::BlobStore {
   Result<std::unique_ptr<storage::BlobWriter>> create() override;
   Result<std::unique_ptr<os::File>> open(const BlobName& name) const override;
   Status remove(const BlobName& name) override;
+  std::shared_ptr<void> pin(std::vector<BlobName>) override { return {}; }
   Result<std::vector<BlobName>> list(unsigned folder) const override;
 
   const std::map<BlobName, Bytes>& files() const { return files_; }
@@ -70,6 +71,12 @@ class ObjectSubject {
                                       object::Effects& out) {
     return engine().delete_bucket(name, watch, index_empty, out);
   }
+  virtual object::Watch watch_parts(object::UploadId upload) { return engine().watch_parts(upload); }
+  virtual Outcome<object::WriteDone> complete(const object::CompleteUpload& request,
+                                              const object::Watch& parts, const object::Watch& key,
+                                              const Known& known, Time now, object::Effects& out) {
+    return engine().complete_upload(request, parts, key, known, now, out);
+  }
   virtual Result<object::ListPage> list(const object::ListRequest& request) {
     return object::list_objects(index_, request);
   }
@@ -84,7 +91,7 @@ class ObjectSubject {
 
   // The power fails: the log ends after `cut`. Recovery reads it from `from` on, which the index has.
   Status crash(Lsn cut, Lsn from);
-  Result<object::SweepReport> sweep();
+  virtual Result<object::SweepReport> sweep();
 
   // --- for who watches ---
   object::Engine& engine() { return *engine_; }
