@@ -52,7 +52,8 @@ wire::S3Result<void> check_payload_form(const Request& request) {
   const bool streaming = request.payload == PayloadMode::kStreamingSigned ||
                          request.payload == PayloadMode::kStreamingSignedTrailer ||
                          request.payload == PayloadMode::kStreamingUnsignedTrailer;
-  if (streaming && request.op != wire::S3Op::kPutObject) {
+  const bool uploads = request.op == wire::S3Op::kPutObject || request.op == wire::S3Op::kUploadPart;
+  if (streaming && !uploads) {
     return wire::s3_fail(S3Code::kInvalidRequest,
                          fmt::format("{} takes no streaming payload.", wire::to_string(request.op)));
   }

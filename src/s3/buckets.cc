@@ -20,6 +20,7 @@ using wire::S3Result;
 
 constexpr std::size_t kBucketsPageMax = 10'000;
 constexpr std::uint64_t kBucketRecordBytes = 4096;
+constexpr std::uint64_t kClosedUploadBytes = 1100;  // its key and its number
 
 std::string location_of(std::string_view asked) { return std::string(asked == "EU" ? "eu-west-1" : asked); }
 
@@ -116,7 +117,11 @@ AnswerTask delete_bucket(Services& services, Request& request) {
       outcome = now && now->id == id ? engine.delete_bucket(request.target.bucket, watch, *empty, out)
                                      : object::Outcome<void>(std::unexpected(Fault::kNoSuchBucket));
     };
-    const commit::Cost cost{.records = 1, .bytes = kBucketRecordBytes, .space = storage::Space::kShrink};
+    // The uploads that still go on there are closed with it.
+    const std::size_t uploads = services.store.objects().uploads(id);
+    const commit::Cost cost{.records = 1 + uploads,
+                            .bytes = kBucketRecordBytes + uploads * kClosedUploadBytes,
+                            .space = storage::Space::kShrink};
     status = co_await net::await_call<Status>(
         [&](auto done) { services.store.change_objects(cost, decide, std::move(done)); });
     if (!outcome || *outcome || outcome->error() != Fault::kStale) break;

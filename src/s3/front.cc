@@ -1,7 +1,10 @@
 #include "s3/front.h"
 
 #include "s3/buckets.h"
+#include "s3/copy.h"
+#include "s3/multipart.h"
 #include "s3/objects.h"
+#include "s3/read.h"
 #include "wire/s3_headers.h"
 
 #include <fmt/format.h>
@@ -13,6 +16,8 @@ namespace {
 
 using wire::S3Code;
 using wire::S3Op;
+
+constexpr Duration kLookEvery = 60s;
 
 std::vector<std::string> domains_of(const std::string& domain) {
   if (domain.empty()) return {};
@@ -61,6 +66,7 @@ S3Front::S3Front(Parts parts)
       authorizer_(parts.keys, std::move(parts.trusted), parts.region) {}
 
 net::Task<net::Response> S3Front::handle(net::RequestHead& head, net::RequestBody& body) {
+  look_for_abandoned_uploads();
   OperationCount* count = &unrouted_;
   Answer answered = co_await answer(head, body, count);
   net::Response response = answered ? std::move(*answered) : error_response(answered.error(), head);
@@ -69,6 +75,14 @@ net::Task<net::Response> S3Front::handle(net::RequestHead& head, net::RequestBod
   response.headers.add("x-amz-request-id", head.request_id);
   response.headers.add("x-amz-id-2", head.request_id);
   co_return response;
+}
+
+// A store that nobody asks anything has time for it later.
+void S3Front::look_for_abandoned_uploads() {
+  const Time now = clock_.now();
+  if (now < next_look_) return;
+  next_look_ = now + kLookEvery;
+  close_abandoned_uploads(services_);
 }
 
 AnswerTask S3Front::answer(net::RequestHead& head, net::RequestBody& body, OperationCount*& count) {
@@ -93,6 +107,10 @@ AnswerTask S3Front::perform(Request& request) {
   switch (request.op) {
     case S3Op::kPutObject:
       co_return co_await put_object(services_, steps_, request);
+    case S3Op::kCopyObject:
+      co_return co_await copy_object(services_, request);
+    case S3Op::kUploadPartCopy:
+      co_return co_await copy_part(services_, request);
     case S3Op::kGetObject:
     case S3Op::kHeadObject:
       co_return co_await get_object(services_, request);
@@ -102,6 +120,18 @@ AnswerTask S3Front::perform(Request& request) {
       co_return co_await delete_objects(services_, request);
     case S3Op::kGetObjectAcl:
       co_return co_await get_object_acl(services_, request);
+    case S3Op::kCreateMultipartUpload:
+      co_return co_await create_multipart_upload(services_, request);
+    case S3Op::kUploadPart:
+      co_return co_await upload_part(services_, steps_, request);
+    case S3Op::kListParts:
+      co_return co_await list_parts(services_, request);
+    case S3Op::kListMultipartUploads:
+      co_return co_await list_multipart_uploads(services_, request);
+    case S3Op::kCompleteMultipartUpload:
+      co_return co_await complete_multipart_upload(services_, request);
+    case S3Op::kAbortMultipartUpload:
+      co_return co_await abort_multipart_upload(services_, request);
     case S3Op::kListObjects:
     case S3Op::kListObjectsV2:
     case S3Op::kListObjectVersions:

@@ -57,13 +57,15 @@ class S3Front : public net::Handler {
  private:
   AnswerTask answer(net::RequestHead& head, net::RequestBody& body, OperationCount*& count);
   AnswerTask perform(Request& request);
+  void look_for_abandoned_uploads();
   net::Response error_response(const wire::S3Error& error, const net::RequestHead& head) const;
 
   Services services_;
   const os::Clock& clock_;
   std::vector<std::string> domains_;
   Authorizer authorizer_;
-  net::Gate steps_;  // work of uploads on the pool
+  Time next_look_{};  // for abandoned uploads
+  net::Gate steps_;   // work of uploads on the pool
   std::array<OperationCount, wire::kS3Ops> counts_{};
   OperationCount unrouted_;
 };

@@ -67,12 +67,12 @@ wire::S3Listing listing_of(const Request& request, const Query& query, object::L
                       .common_prefixes = std::move(page.common_prefixes)};
   out.entries.reserve(page.objects.size());
   for (auto& [key, object] : page.objects) {
-    out.entries.push_back(
-        {.key = std::move(key),
-         .modified = object.modified,
-         .etag = std::move(object.etag),
-         .bytes = object.bytes,
-         .checksum_algorithm = object.checksum ? object.checksum->algorithm : std::string()});
+    out.entries.push_back({.key = std::move(key),
+                           .modified = object.modified,
+                           .etag = std::move(object.etag),
+                           .bytes = object.bytes,
+                           .checksum_algorithm = object.checksum ? object.checksum->algorithm : std::string(),
+                           .checksum_composite = object.checksum && object.checksum->composite()});
   }
   return out;
 }

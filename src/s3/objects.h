@@ -1,4 +1,4 @@
-// The operations on objects: put, get, head, delete and the batch delete. Handlers of S3Front; each answers
+// The writes of objects: put, delete and the batch delete. Handlers of S3Front; each answers
 // with a response or one of S3's errors. `steps` counts an upload's work on the pool and outlives it.
 #pragma once
 
@@ -8,9 +8,7 @@
 namespace hr::s3 {
 
 AnswerTask put_object(Services& services, net::Gate& steps, Request& request);
-AnswerTask get_object(Services& services, Request& request);  // and HeadObject
 AnswerTask delete_object(Services& services, Request& request);
 AnswerTask delete_objects(Services& services, Request& request);
-AnswerTask get_object_acl(Services& services, Request& request);
 
 }  // namespace hr::s3

@@ -151,7 +151,7 @@ S3Result<UploadSpec> upload_spec(const Request& request) {
 net::Task<S3Result<Uploaded>> receive_upload(Services& services, net::Gate& steps, Request& request,
                                              UploadSpec spec) {
   const std::uint64_t bytes = spec.bytes;
-  S3Result<Uploaded> uploaded = bytes <= object::kInlineBytesMax
+  S3Result<Uploaded> uploaded = bytes <= spec.inline_bytes_max
                                     ? co_await receive_small(services, request, std::move(spec))
                                     : co_await receive_large(services, steps, request, std::move(spec));
   if (uploaded) services.bytes_in += bytes;

@@ -41,19 +41,28 @@ S3Error error_of(const Error& error) {
 }
 
 S3Result<const object::Bucket*> own_bucket(Services& services, const Request& request) {
-  HR_TRY(wire::check_bucket_name(request.target.bucket));
-  const object::Bucket* bucket = services.store.objects().bucket(request.target.bucket);
-  if (!bucket) return wire::s3_fail(S3Code::kNoSuchBucket, {}, {{"BucketName", request.target.bucket}});
+  return own_bucket(services, request, request.target.bucket, "x-amz-expected-bucket-owner");
+}
+
+S3Result<const object::Bucket*> own_bucket(Services& services, const Request& request,
+                                           const std::string& name, std::string_view owner_header) {
+  HR_TRY(wire::check_bucket_name(name));
+  const object::Bucket* bucket = services.store.objects().bucket(name);
+  if (!bucket) return wire::s3_fail(S3Code::kNoSuchBucket, {}, {{"BucketName", name}});
   if (bucket->account != request.identity.account) return wire::s3_fail(S3Code::kAccessDenied);
-  const auto expected = wire::header(request.headers, "x-amz-expected-bucket-owner");
+  const auto expected = wire::header(request.headers, owner_header);
   if (expected && *expected != bucket->account) return wire::s3_fail(S3Code::kAccessDenied);
   return bucket;
 }
 
 net::Task<S3Result<std::string>> read_small_body(const Services& services, Request& request) {
+  return read_small_body(request, services.limits.small_body_bytes_max);
+}
+
+net::Task<S3Result<std::string>> read_small_body(Request& request, std::size_t bytes_max) {
   std::string body;
   if (request.body.content_length() != 0) {
-    auto read = co_await request.body.read_all(services.limits.small_body_bytes_max);
+    auto read = co_await request.body.read_all(bytes_max);
     if (!read) {
       if (read.error().code == Errc::kLimit) co_return wire::s3_fail(S3Code::kMaxMessageLengthExceeded);
       if (read.error().code == Errc::kTimeout) co_return wire::s3_fail(S3Code::kRequestTimeout);

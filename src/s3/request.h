@@ -76,8 +76,13 @@ wire::S3Error error_of(const Error& error);
 // The bucket of the request, if the caller owns it. Pointers into the engine live until the next co_await.
 wire::S3Result<const object::Bucket*> own_bucket(Services& services, const Request& request);
 
+// Any bucket by its name, under the same rule; for the source of a copy.
+wire::S3Result<const object::Bucket*> own_bucket(Services& services, const Request& request,
+                                                 const std::string& name, std::string_view owner_header);
+
 // The whole body of an operation that is not an upload, its signed hash compared.
 net::Task<wire::S3Result<std::string>> read_small_body(const Services& services, Request& request);
+net::Task<wire::S3Result<std::string>> read_small_body(Request& request, std::size_t bytes_max);
 
 net::Response empty_response(int status);
 net::Response xml_response(Bytes document);

@@ -32,8 +32,10 @@ std::unexpected<wire::S3Error> refused(const codec::ChunkedError& error) {
 Upload::Upload(UploadSpec spec, storage::BlobStore& blobs) : spec_(std::move(spec)), blobs_(blobs) {
   if (spec_.chunked) decoder_.emplace(*std::exchange(spec_.chunked, std::nullopt));
   if (spec_.sha256) sha256_.emplace();
-  if (spec_.checks.algorithm) checksum_.emplace(*spec_.checks.algorithm);
-  if (spec_.bytes <= object::kInlineBytesMax) inline_body_.reserve(spec_.bytes);
+  if (const auto algorithm = spec_.checks.algorithm ? spec_.checks.algorithm : spec_.also_compute) {
+    checksum_.emplace(*algorithm);
+  }
+  if (spec_.bytes <= spec_.inline_bytes_max) inline_body_.reserve(spec_.bytes);
 }
 
 S3Result<void> Upload::feed(ByteView piece) {
@@ -52,7 +54,7 @@ S3Result<void> Upload::take(ByteView payload) {
   md5_.update(payload);
   if (sha256_) sha256_->update(payload);
   if (checksum_) checksum_->update(payload);
-  if (spec_.bytes <= object::kInlineBytesMax) {
+  if (spec_.bytes <= spec_.inline_bytes_max) {
     inline_body_.append(payload);
     return {};
   }
@@ -93,10 +95,10 @@ S3Result<void> Upload::check_digests(ByteView md5) {
 S3Result<std::optional<object::Checksum>> Upload::check_checksum() {
   if (!checksum_) return std::nullopt;
   const Bytes computed = checksum_->base64();
-  if (computed != spec_.checks.checksum) {
+  if (spec_.checks.algorithm && computed != spec_.checks.checksum) {
     return std::unexpected(wire::checksum_mismatch(*spec_.checks.algorithm));
   }
-  return object::Checksum{std::string(codec::to_string(*spec_.checks.algorithm)), computed};
+  return object::Checksum{std::string(codec::to_string(checksum_->algorithm())), computed};
 }
 
 S3Result<Uploaded> Upload::finish() {

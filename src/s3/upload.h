@@ -1,5 +1,5 @@
-// The bytes of one PutObject on their way in: the aws-chunked framing is taken off, every digest that was
-// promised is computed, and the payload goes to memory (up to kInlineBytesMax) or to a blob. Nothing counts
+// The bytes of one object or part on their way in: the aws-chunked framing is taken off, every digest that
+// was promised is computed, and the payload goes to memory (when it is small) or to a blob. Nothing counts
 // before finish(): until then the blob has no name, and destroying the upload removes its file. Not tied to a
 // thread; feed() and finish() may block when the payload goes to a blob.
 #pragma once
@@ -22,8 +22,11 @@ namespace hr::s3 {
 struct UploadSpec {
   std::uint64_t bytes = 0;  // of the payload
   wire::S3BodyChecks checks;
-  std::optional<Bytes> sha256;                // that the body must have, hexadecimal
-  std::optional<codec::ChunkedSpec> chunked;  // none: the body is the payload
+  std::optional<Bytes> sha256;                               // that the body must have, hexadecimal
+  std::optional<codec::ChunkedSpec> chunked;                 // none: the body is the payload
+  std::uint64_t inline_bytes_max = object::kInlineBytesMax;  // larger payloads go to a blob
+  // Computed though nobody promised a value, for who stores the payload; not beside checks.algorithm.
+  std::optional<codec::ChecksumAlgorithm> also_compute;
 };
 
 struct Uploaded {
@@ -35,7 +38,7 @@ struct Uploaded {
 
 class Upload {
  public:
-  // Larger payloads than kInlineBytesMax go to a blob of `blobs`, which must outlive this.
+  // `blobs` must outlive this.
   Upload(UploadSpec spec, storage::BlobStore& blobs);
 
   // The next bytes of the body as sent.

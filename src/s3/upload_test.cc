@@ -42,6 +42,7 @@ struct MemoryBlobs : storage::BlobStore {
     return fail(Errc::kUnsupported, "not in this test");
   }
   Status remove(const storage::BlobName&) override { return {}; }
+  std::shared_ptr<void> pin(std::vector<storage::BlobName>) override { return {}; }
   Result<std::vector<storage::BlobName>> list(unsigned) const override { return {}; }
 };
 

@@ -16,44 +16,6 @@ using Outcome = object::Outcome<object::WriteDone>;
 
 constexpr std::uint64_t kRecordSlack = 1024;  // of a record and the counter that may precede it
 
-net::Task<S3Result<std::optional<object::Object>>> read_object(const Services& services,
-                                                               object::BucketId bucket,
-                                                               const std::string& key) {
-  auto value = co_await read_index(services, storage::Table::kObjects, object::object_key(bucket, key));
-  if (!value) co_return std::unexpected(std::move(value).error());
-  if (!*value) co_return std::nullopt;
-  auto object = object::decode_object(**value);
-  if (!object) {
-    services.diary.error("s3.object_corrupt", {{"reason", object.error().message}});
-    co_return std::unexpected(error_of(object.error()));
-  }
-  co_return std::move(*object);
-}
-
-// A bucket of the same name that was made since is another bucket.
-bool same_bucket(const object::Engine& engine, std::string_view name, object::BucketId id) {
-  const object::Bucket* bucket = engine.bucket(name);
-  return !bucket || bucket->id == id;
-}
-
-std::uint64_t cost_of(const object::PutObject& put) {
-  std::uint64_t bytes =
-      kRecordSlack + put.key.size() + put.inline_body.size() + put.object.content_type.size();
-  for (const auto& [name, value] : put.object.headers) bytes += name.size() + value.size() + 16;
-  for (const auto& [name, value] : put.object.metadata) bytes += name.size() + value.size() + 16;
-  return bytes;
-}
-
-// Rules that a key and an event could both match are refused when they are set, so it is one at most.
-std::size_t events_per_change(const Services& services, std::string_view bucket) {
-  const object::Bucket* found = services.store.objects().bucket(bucket);
-  return found && !found->notifications.empty() ? 1 : 0;
-}
-
-bool has_condition(const object::PutObject& put) {
-  return put.condition.if_none_match_any || put.condition.if_match.has_value();
-}
-
 // One attempt. No outcome: the log refused before the engine decided, and `status` says why.
 struct Attempt {
   std::optional<Outcome> outcome;
@@ -185,6 +147,50 @@ S3Result<object::WriteDone> result_of(Deleting& one) {
 
 }  // namespace
 
+net::Task<S3Result<std::optional<object::Object>>> read_object(const Services& services,
+                                                               object::BucketId bucket,
+                                                               const std::string& key) {
+  auto value = co_await read_index(services, storage::Table::kObjects, object::object_key(bucket, key));
+  if (!value) co_return std::unexpected(std::move(value).error());
+  if (!*value) co_return std::nullopt;
+  auto object = object::decode_object(**value);
+  if (!object) {
+    services.diary.error("s3.object_corrupt", {{"reason", object.error().message}});
+    co_return std::unexpected(error_of(object.error()));
+  }
+  co_return std::move(*object);
+}
+
+bool same_bucket(const object::Engine& engine, std::string_view name, object::BucketId id) {
+  const object::Bucket* bucket = engine.bucket(name);
+  return !bucket || bucket->id == id;
+}
+
+std::uint64_t cost_of(const object::PutObject& put) {
+  std::uint64_t bytes =
+      kRecordSlack + put.key.size() + put.inline_body.size() + put.object.content_type.size();
+  for (const auto& [name, value] : put.object.headers) bytes += name.size() + value.size() + 16;
+  for (const auto& [name, value] : put.object.metadata) bytes += name.size() + value.size() + 16;
+  return bytes;
+}
+
+// Rules that a key and an event could both match are refused when they are set, so it is one at most.
+std::size_t events_per_change(const Services& services, std::string_view bucket) {
+  const object::Bucket* found = services.store.objects().bucket(bucket);
+  return found && !found->notifications.empty() ? 1 : 0;
+}
+
+bool has_condition(const object::PutObject& put) {
+  return put.condition.if_none_match_any || put.condition.if_match.has_value();
+}
+
+net::Task<bool> drop_blob(Services& services, storage::BlobName name) {
+  storage::BlobStore& blobs = services.blobs;
+  auto removed = co_await services.runtime.on_pool([&blobs, name] { return blobs.remove(name); });
+  if (!removed) services.diary.warning("s3.blob_not_removed", {{"reason", removed.error().message}});
+  co_return removed.has_value();
+}
+
 wire::S3Error error_of(Fault fault) {
   switch (fault) {
     case Fault::kNoSuchBucket:
@@ -205,6 +211,12 @@ wire::S3Error error_of(Fault fault) {
       return {S3Code::kConditionalRequestConflict, {}, {}};
     case Fault::kSlowDown:
       return {S3Code::kSlowDown, {}, {}};
+    case Fault::kNoSuchUpload:
+      return {S3Code::kNoSuchUpload, {}, {}};
+    case Fault::kTooManyUploads:
+      return {S3Code::kServiceUnavailable,
+              "Too many multipart uploads are going on: complete or abort some of them.",
+              {}};
   }
   return {S3Code::kInternalError, {}, {}};
 }

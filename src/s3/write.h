@@ -21,6 +21,23 @@ struct Written {
 
 net::Task<Written> write_put(Services& services, object::BucketId bucket, object::PutObject put);
 
+// A blob whose record was refused belongs to nobody: removes it.
+net::Task<bool> drop_blob(Services& services, storage::BlobName name);
+
+// One object of the index, decoded; none: no such key.
+net::Task<wire::S3Result<std::optional<object::Object>>> read_object(const Services& services,
+                                                                     object::BucketId bucket,
+                                                                     const std::string& key);
+
+// What the record of a put may cost at most, and whether its condition must be judged.
+std::uint64_t cost_of(const object::PutObject& put);
+bool has_condition(const object::PutObject& put);
+// How many events one change of the bucket's objects may cause.
+std::size_t events_per_change(const Services& services, std::string_view bucket);
+
+// A bucket of the same name that was made since is another bucket.
+bool same_bucket(const object::Engine& engine, std::string_view name, object::BucketId id);
+
 // One outcome for each, in order. Keys must be distinct.
 net::Task<std::vector<wire::S3Result<object::WriteDone>>> write_deletes(
     Services& services, object::BucketId bucket, std::vector<object::DeleteObject> deletes);

@@ -41,7 +41,8 @@ void write_page_head(XmlWriter& xml, const S3Listing& page) {
 void write_entry_body(XmlWriter& xml, const S3ListEntry& entry) {
   xml.element("LastModified", codec::iso8601(entry.modified)).element("ETag", quoted(entry.etag));
   if (!entry.checksum_algorithm.empty()) {
-    xml.element("ChecksumAlgorithm", entry.checksum_algorithm).element("ChecksumType", "FULL_OBJECT");
+    xml.element("ChecksumAlgorithm", entry.checksum_algorithm);
+    xml.element("ChecksumType", entry.checksum_composite ? "COMPOSITE" : "FULL_OBJECT");
   }
   xml.element("Size", static_cast<std::int64_t>(entry.bytes));
 }
@@ -157,6 +158,19 @@ Bytes write_delete_result(const std::vector<S3DeleteOutcome>& outcomes, bool qui
         one.error->message.empty() ? default_message(one.error->code) : std::string_view(one.error->message);
     xml.open("Error").element("Key", one.key).element("Code", to_string(one.error->code));
     xml.element("Message", message).close();
+  }
+  xml.close();
+  return out;
+}
+
+Bytes write_copied(std::string_view root, const S3Copied& copied) {
+  Bytes out;
+  XmlWriter xml(out);
+  begin(xml, root).element("LastModified", codec::iso8601(copied.modified));
+  xml.element("ETag", quoted(copied.etag));
+  if (!copied.checksum.empty()) {
+    xml.element(fmt::format("Checksum{}", copied.checksum_algorithm), copied.checksum);
+    xml.element("ChecksumType", "FULL_OBJECT");
   }
   xml.close();
   return out;

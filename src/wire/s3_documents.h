@@ -42,6 +42,7 @@ struct S3ListEntry {
   std::string etag;
   std::uint64_t bytes = 0;
   std::string checksum_algorithm;  // may be empty
+  bool checksum_composite = false;
 };
 
 // One page of any of the three listings.
@@ -78,6 +79,14 @@ struct S3DeleteOutcome {
   std::optional<S3Error> error;
 };
 Bytes write_delete_result(const std::vector<S3DeleteOutcome>& outcomes, bool quiet);
+
+// CopyObjectResult and CopyPartResult (`root`).
+struct S3Copied {
+  std::string etag;
+  Time modified;
+  std::string checksum_algorithm, checksum;  // may be empty
+};
+Bytes write_copied(std::string_view root, const S3Copied& copied);
 
 Bytes write_location(std::string_view region);
 Bytes write_versioning();               // of a bucket that never had any

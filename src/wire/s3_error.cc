@@ -46,6 +46,12 @@ constexpr Meaning kMeanings[] = {
     {S3Code::kInvalidArgument, "InvalidArgument", 400, "Invalid Argument"},
     {S3Code::kInvalidBucketName, "InvalidBucketName", 400, "The specified bucket is not valid."},
     {S3Code::kInvalidDigest, "InvalidDigest", 400, "The Content-MD5 you specified was invalid."},
+    {S3Code::kInvalidPart, "InvalidPart", 400,
+     "One or more of the specified parts could not be found.  The part may not have been uploaded, or "
+     "the specified entity tag may not match the part's entity tag."},
+    {S3Code::kInvalidPartNumber, "InvalidPartNumber", 416, "The requested partnumber is not satisfiable"},
+    {S3Code::kInvalidPartOrder, "InvalidPartOrder", 400,
+     "The list of parts was not in ascending order. Parts must be ordered by part number."},
     {S3Code::kInvalidRange, "InvalidRange", 416, "The requested range is not satisfiable"},
     {S3Code::kInvalidRequest, "InvalidRequest", 400, "Invalid Request"},
     {S3Code::kInvalidToken, "InvalidToken", 400, "The provided token is malformed or otherwise invalid."},
@@ -64,6 +70,9 @@ constexpr Meaning kMeanings[] = {
      "Your request was missing a required header"},
     {S3Code::kNoSuchBucket, "NoSuchBucket", 404, "The specified bucket does not exist"},
     {S3Code::kNoSuchKey, "NoSuchKey", 404, "The specified key does not exist."},
+    {S3Code::kNoSuchUpload, "NoSuchUpload", 404,
+     "The specified upload does not exist. The upload ID may be invalid, or the upload may have been "
+     "aborted or completed."},
     {S3Code::kNoSuchVersion, "NoSuchVersion", 404, "The specified version does not exist."},
     {S3Code::kNotImplemented, "NotImplemented", 501,
      "A header you provided implies functionality that is not implemented"},

@@ -82,7 +82,19 @@ bool is_known(S3Op op, std::string_view name, std::string_view value) {
   if (name == "x-amz-storage-class") return value == "STANDARD";
   if (name == "x-amz-bucket-object-lock-enabled") return codec::lower_case(value) == "false";
   if (name == "x-amz-object-ownership") return value == "BucketOwnerEnforced";
-  if (name == "x-amz-checksum-type") return op == S3Op::kPutObject && value == "FULL_OBJECT";
+  if (name == "x-amz-checksum-type") {
+    return op == S3Op::kCreateMultipartUpload || op == S3Op::kCompleteMultipartUpload ||
+           (op == S3Op::kPutObject && value == "FULL_OBJECT");
+  }
+  if (name == "x-amz-checksum-algorithm") {
+    return op == S3Op::kCreateMultipartUpload || op == S3Op::kCopyObject;
+  }
+  if (name.starts_with("x-amz-copy-source-server-side-encryption")) return false;
+  if (name.starts_with("x-amz-copy-source") || name == "x-amz-source-expected-bucket-owner") {
+    return op == S3Op::kCopyObject || op == S3Op::kUploadPartCopy;
+  }
+  if (name == "x-amz-metadata-directive" || name == "x-amz-tagging-directive") return op == S3Op::kCopyObject;
+  if (name == "x-amz-mp-object-size") return op == S3Op::kCompleteMultipartUpload;
   return false;
 }
 

@@ -112,4 +112,27 @@ S3Result<void> check_key(std::string_view key) {
   return {};
 }
 
+S3Result<S3CopySource> parse_copy_source(std::string_view value) {
+  constexpr std::string_view kVersion = "?versionId=";
+  const auto bad = [&](std::string message) {
+    return s3_bad_argument("x-amz-copy-source", value, std::move(message));
+  };
+  std::string_view path = value;
+  if (const auto at = value.find(kVersion); at != std::string_view::npos) {
+    if (value.substr(at + kVersion.size()) != "null") return bad("Invalid version id specified");
+    path = value.substr(0, at);
+  }
+  if (path.starts_with('/')) path.remove_prefix(1);
+  const auto text = decoded(path);
+  if (!text || text->starts_with("arn:")) return bad("Invalid copy source encoding.");
+  const auto slash = text->find('/');
+  if (slash == std::string::npos || slash == 0 || slash + 1 == text->size()) {
+    return bad("Invalid copy source object key");
+  }
+  S3CopySource out{.bucket = text->substr(0, slash), .key = text->substr(slash + 1)};
+  HR_TRY(check_bucket_name(out.bucket));
+  HR_TRY(check_key(out.key));
+  return out;
+}
+
 }  // namespace hr::wire

@@ -30,6 +30,13 @@ struct S3Target {
 S3Result<S3Target> parse_s3_target(std::string_view target, std::string_view host,
                                    std::span<const std::string> domains);
 
+// x-amz-copy-source: "/BUCKET/KEY", percent-encoded, the slash in front optional; versionId "null" is the
+// only one there is. InvalidArgument.
+struct S3CopySource {
+  std::string bucket, key;
+};
+S3Result<S3CopySource> parse_copy_source(std::string_view value);
+
 // AWS's "General purpose bucket naming rules". Also for reading: an invalid name is InvalidBucketName.
 S3Result<void> check_bucket_name(std::string_view name);
 

@@ -76,5 +76,23 @@ TEST(S3BucketName, the_rules_of_aws_hold) {
   EXPECT_FALSE(check_bucket_name(std::string(64, 'a')));
 }
 
+TEST(S3CopySource, is_a_bucket_and_a_key_decoded_once) {
+  const auto plain = parse_copy_source("/bucket/a/b%20c%252e");
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->bucket, "bucket");
+  EXPECT_EQ(plain->key, "a/b c%2e");
+  EXPECT_EQ(parse_copy_source("bucket/a//../b")->key, "a//../b");
+  EXPECT_EQ(parse_copy_source("bucket%2Fk")->key, "k");
+  EXPECT_EQ(parse_copy_source("bucket/k?versionId=null")->key, "k");
+}
+
+TEST(S3CopySource, refuses_what_names_no_object) {
+  for (const char* value :
+       {"", "/", "bucket", "bucket/", "//k", "bucket/k?versionId=1", "bucket/k?versionId=", "bucket/%zz",
+        "bucket/%00", "arn:aws:s3:r:1:accesspoint/a/object/k", "B/k"}) {
+    EXPECT_FALSE(parse_copy_source(value)) << value;
+  }
+}
+
 }  // namespace
 }  // namespace hr::wire

@@ -30,8 +30,8 @@ class TestAwsCli:
         return done.stdout
 
     def test_s3_carries_folders_there_and_back(self, store: Store, tmp_path: pathlib.Path) -> None:
-        """AWS CLI Command Reference, s3: mb, cp, sync, ls, mv to a file, presign, rm, rb. (Files of 8 MiB
-        and more go as multipart uploads, which are not built yet.)
+        """AWS CLI Command Reference, s3: mb, cp, sync, ls, mv to a file, presign, rm, rb. Files of 8 MiB and
+        more go as multipart uploads and come back in ranges.
         """
         bucket = new_bucket_name()
         there, back = tmp_path / "there", tmp_path / "back"
@@ -41,6 +41,8 @@ class TestAwsCli:
             "sub/inline": 16 << 10,
             "sub/file": (16 << 10) + 1,
             "sub/ü b+c": 7 << 20,
+            "sub/at the threshold": 8 << 20,
+            "sub/many parts": (30 << 20) + 17,
         }
         for name, size in files.items():
             path = there / name

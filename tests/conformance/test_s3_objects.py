@@ -12,7 +12,6 @@ import hashlib
 import io
 from typing import Any
 
-import botocore.exceptions
 import pytest
 import s3_api
 from s3_api import SIZES, Answer, call, crc32_base64, md5_base64, pattern
@@ -495,8 +494,6 @@ class TestRefusedWishes:
             ("x-amz-object-lock-legal-hold", "ON"),
             ("x-amz-website-redirect-location", "/other"),
             ("x-amz-write-offset-bytes", "0"),
-            ("x-amz-copy-source", "/b/k"),
-            ("x-amz-copy-source", ""),
             ("x-amz-from-the-future", "1"),
         ],
     )
@@ -532,9 +529,3 @@ def test_boto3_transfer_manager_below_its_multipart_threshold(s3: Any, bucket: s
     s3.upload_file(str(source), bucket, "k", ExtraArgs={"Metadata": {"a": "b"}})
     s3.download_file(bucket, "k", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
-
-
-def test_multipart_is_refused_by_name(s3: Any, bucket: str) -> None:
-    """Not built yet: the client is told which operation is missing."""
-    with pytest.raises(botocore.exceptions.ClientError, match="CreateMultipartUpload is not implemented"):
-        s3.create_multipart_upload(Bucket=bucket, Key="k")

@@ -1,0 +1,255 @@
+#include "s3/read.h"
+
+#include "codec/time_text.h"
+#include "object/coding.h"
+#include "s3/parts_file.h"
+#include "wire/s3_documents.h"
+#include "wire/s3_headers.h"
+#include "wire/s3_multipart.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace hr::s3 {
+namespace {
+
+using object::Object;
+using wire::S3Code;
+using wire::S3Op;
+using wire::S3Result;
+
+constexpr int kReadTriesMax = 16;  // an object that is overwritten again and again while it is read
+
+// Brings the body that belongs to `value`, the object's entry in kObjects. False: it has changed since.
+net::Task<S3Result<bool>> read_body(const Services& services, const Bytes& index_key, const Bytes& value,
+                                    Found& found) {
+  if (found.object.blob) {
+    const storage::BlobStore& blobs = services.blobs;
+    auto file =
+        co_await services.runtime.on_pool([&blobs, name = *found.object.blob] { return blobs.open(name); });
+    if (!file && file.error().code == Errc::kNotFound) co_return false;
+    if (!file) co_return std::unexpected(error_of(file.error()));
+    found.file = std::move(*file);
+    co_return true;
+  }
+  auto body = co_await read_index(services, storage::Table::kBodies, index_key);
+  if (!body) co_return std::unexpected(std::move(body).error());
+  // Both tables change in one batch: an entry that reads the same before and after had this body.
+  auto after = co_await read_index(services, storage::Table::kObjects, index_key);
+  if (!after) co_return std::unexpected(std::move(after).error());
+  if (*after != value) co_return false;
+  if (!*body) {
+    if (found.object.bytes != 0) co_return wire::s3_fail(S3Code::kInternalError);
+    co_return true;
+  }
+  found.inline_body = std::move(**body);
+  co_return true;
+}
+
+// The same for one that was uploaded in parts. Their blobs are pinned before the entry is read again: if it
+// is still the same, none of them was removed before.
+net::Task<S3Result<bool>> read_manifest(const Services& services, const Bytes& index_key, const Bytes& value,
+                                        Found& found) {
+  const auto body = co_await read_index(services, storage::Table::kBodies, index_key);
+  if (!body) co_return std::unexpected(body.error());
+  auto manifest = object::decode_manifest(body->value_or(Bytes()));
+  if (manifest) found.file = open_parts(services.blobs, *manifest);
+  const auto after = co_await read_index(services, storage::Table::kObjects, index_key);
+  if (!after) co_return std::unexpected(after.error());
+  if (*after != value) co_return false;
+  if (!manifest) {
+    services.diary.error("s3.manifest_corrupt", {{"reason", manifest.error().message}});
+    co_return wire::s3_fail(S3Code::kInternalError);
+  }
+  found.manifest = std::move(*manifest);
+  co_return true;
+}
+
+S3Result<codec::Pairs> check_read(const Request& request) {
+  HR_TRY(check_version(request));
+  HR_ASSIGN(auto overrides, wire::response_overrides(request.target.query));
+  if (!overrides.empty() && !request.is_signed) {
+    return wire::s3_fail(S3Code::kInvalidRequest,
+                         "Request specific response headers cannot be used for anonymous GET requests.");
+  }
+  return overrides;
+}
+
+void add_object_headers(net::Response& response, const Object& object, const codec::Pairs& overrides) {
+  response.headers.add("Last-Modified", codec::http_date(object.modified));
+  response.headers.add("ETag", quoted(object.etag));
+  response.headers.add("Accept-Ranges", "bytes");
+  response.headers.add("Content-Type", object.content_type);
+  for (const auto& [name, value] : object.headers) response.headers.add(name, value);
+  for (const auto& [name, value] : object.metadata) response.headers.add("x-amz-meta-" + name, value);
+  for (const auto& [name, value] : overrides) response.headers.set(name, value);
+}
+
+bool wants_checksum(const Request& request) {
+  const auto mode = wire::header(request.headers, "x-amz-checksum-mode");
+  return mode && codec::lower_case(*mode) == "enabled";
+}
+
+net::Response not_modified(const Object& object) {
+  net::Response response = empty_response(304);
+  response.headers.add("Last-Modified", codec::http_date(object.modified));
+  response.headers.add("ETag", quoted(object.etag));
+  return response;
+}
+
+void fill_body(net::Response& response, Found found, wire::ByteRange range, Want want) {
+  if (want == Want::kHead) {
+    response.announced_length = range.bytes;
+  } else if (found.file) {
+    response.body = net::FileBody{std::move(found.file), range.first, range.bytes};
+  } else if (range.bytes == found.inline_body.size()) {
+    response.body = std::move(found.inline_body);
+  } else {
+    response.body = found.inline_body.substr(range.first, range.bytes);
+  }
+}
+
+// What of the object is asked for, and how the answer says so.
+struct Excerpt {
+  wire::ByteRange bytes;
+  bool partial = false;
+  std::optional<object::Checksum> checksum;
+};
+
+// Part N is the Nth of those that the object was completed from. One that was put at once is its own part 1.
+S3Result<Excerpt> part_of(const Found& found, std::uint32_t number) {
+  const std::uint32_t parts = std::max<std::uint32_t>(found.object.parts, 1);
+  if (number > parts) {
+    return wire::s3_fail(
+        S3Code::kInvalidPartNumber, {},
+        {{"ActualPartCount", std::to_string(parts)}, {"PartNumberRequested", std::to_string(number)}});
+  }
+  Excerpt out{.bytes = {0, found.object.bytes}, .partial = true, .checksum = found.object.checksum};
+  if (found.manifest) {
+    for (std::uint32_t i = 0; i + 1 < number; ++i) out.bytes.first += (*found.manifest)[i].bytes;
+    const object::Piece& piece = (*found.manifest)[number - 1];
+    out.bytes.bytes = piece.bytes;
+    if (out.checksum) out.checksum->value = piece.checksum;
+    if (piece.checksum.empty()) out.checksum.reset();
+  }
+  out.partial = out.bytes.bytes > 0;
+  return out;
+}
+
+S3Result<std::optional<std::uint32_t>> asked_part(const Request& request) {
+  const Bytes* text = codec::find(request.target.query, "partNumber");
+  if (!text) return std::nullopt;
+  if (wire::header(request.headers, "range")) {
+    return wire::s3_fail(S3Code::kInvalidRequest,
+                         "Cannot specify both Range header and partNumber query parameter");
+  }
+  HR_ASSIGN(const std::uint32_t number, wire::parse_part_number(*text));
+  return number;
+}
+
+S3Result<Excerpt> excerpt_of(const Request& request, const Found& found) {
+  const Object& object = found.object;
+  HR_ASSIGN(const auto part, asked_part(request));
+  if (part) return part_of(found, *part);
+  std::optional<wire::ByteRange> range;
+  if (wire::range_applies(request.headers, object.etag, object.modified)) {
+    HR_ASSIGN(range, wire::parse_range(wire::header(request.headers, "range"), object.bytes));
+  }
+  Excerpt out{.bytes = {0, object.bytes}, .partial = range.has_value(), .checksum = {}};
+  if (range) out.bytes = *range;
+  if (!range) out.checksum = object.checksum;  // of a part a client would compare it in vain
+  return out;
+}
+
+Answer answer_read(Services& services, const Request& request, Found found, const codec::Pairs& overrides,
+                   Want want) {
+  const Object& object = found.object;
+  HR_ASSIGN(const auto verdict, wire::judge_read(request.headers, object.etag, object.modified));
+  if (verdict == wire::ReadVerdict::kNotModified) return not_modified(object);
+  HR_ASSIGN(const Excerpt sent, excerpt_of(request, found));
+  net::Response response = empty_response(sent.partial ? 206 : 200);
+  add_object_headers(response, object, overrides);
+  if (wants_checksum(request)) add_checksum(response, sent.checksum);
+  if (object.parts > 0 && codec::find(request.target.query, "partNumber")) {
+    response.headers.add("x-amz-mp-parts-count", std::to_string(object.parts));
+  }
+  if (sent.partial) {
+    response.headers.add("Content-Range", fmt::format("bytes {}-{}/{}", sent.bytes.first,
+                                                      sent.bytes.first + sent.bytes.bytes - 1, object.bytes));
+  }
+  if (want == Want::kBody) services.bytes_out += sent.bytes.bytes;
+  fill_body(response, std::move(found), sent.bytes, want);
+  return response;
+}
+
+}  // namespace
+
+std::string quoted(std::string_view etag) { return fmt::format("\"{}\"", etag); }
+
+void add_checksum(net::Response& response, const std::optional<object::Checksum>& checksum) {
+  if (!checksum) return;
+  const auto algorithm = codec::parse_checksum_algorithm(checksum->algorithm);
+  if (!algorithm) return;
+  response.headers.add(std::string(codec::checksum_header(*algorithm)), checksum->value);
+  response.headers.add("x-amz-checksum-type", checksum->composite() ? "COMPOSITE" : "FULL_OBJECT");
+}
+
+S3Result<void> check_version(const Request& request) {
+  const Bytes* version = codec::find(request.target.query, "versionId");
+  if (!version || *version == "null") return {};
+  if (version->empty()) {
+    return wire::s3_bad_argument("versionId", *version, "Version id cannot be the empty string");
+  }
+  return wire::s3_bad_argument("versionId", *version, "Invalid version id specified");
+}
+
+net::Task<S3Result<Found>> find_object(const Services& services, object::BucketId bucket,
+                                       const std::string& key, Want want) {
+  const Bytes index_key = object::object_key(bucket, key);
+  for (int tries = 0; tries < kReadTriesMax; ++tries) {
+    auto value = co_await read_index(services, storage::Table::kObjects, index_key);
+    if (!value) co_return std::unexpected(std::move(value).error());
+    if (!*value) co_return wire::s3_fail(S3Code::kNoSuchKey, {}, {{"Key", key}});
+    auto object = object::decode_object(**value);
+    if (!object) {
+      services.diary.error("s3.object_corrupt", {{"reason", object.error().message}});
+      co_return std::unexpected(error_of(object.error()));
+    }
+    Found found{.object = std::move(*object), .inline_body = {}, .file = {}, .manifest = {}};
+    if (want == Want::kHead) co_return found;
+    auto whole = found.object.parts > 0 ? co_await read_manifest(services, index_key, **value, found)
+                                        : co_await read_body(services, index_key, **value, found);
+    if (!whole) co_return std::unexpected(std::move(whole).error());
+    if (*whole) co_return found;
+  }
+  services.diary.warning("s3.object_unreadable", {{"tries", kReadTriesMax}});
+  co_return wire::s3_fail(S3Code::kSlowDown);
+}
+
+AnswerTask get_object(Services& services, Request& request) {
+  const Want want = request.op == S3Op::kHeadObject ? Want::kHead : Want::kBody;
+  const auto bucket = own_bucket(services, request);
+  if (!bucket) co_return std::unexpected(bucket.error());
+  const auto overrides = check_read(request);
+  if (!overrides) co_return std::unexpected(overrides.error());
+  // Where a part begins, its object's manifest says.
+  const bool by_part = codec::find(request.target.query, "partNumber") != nullptr;
+  auto found =
+      co_await find_object(services, (*bucket)->id, request.target.key, by_part ? Want::kBody : want);
+  if (!found) co_return std::unexpected(std::move(found).error());
+  co_return answer_read(services, request, std::move(*found), *overrides, want);
+}
+
+AnswerTask get_object_acl(Services& services, Request& request) {
+  const auto bucket = own_bucket(services, request);
+  if (!bucket) co_return std::unexpected(bucket.error());
+  const std::string account = (*bucket)->account;
+  if (auto version = check_version(request); !version) co_return std::unexpected(std::move(version).error());
+  auto found = co_await find_object(services, (*bucket)->id, request.target.key, Want::kHead);
+  if (!found) co_return std::unexpected(std::move(found).error());
+  co_return xml_response(wire::write_acl(wire::owner_of_account(account)));
+}
+
+}  // namespace hr::s3
