@@ -257,7 +257,7 @@ namespace {
 bool sendable(const SendEntry& entry, bool fifo) {
   if (entry.delay && (*entry.delay < 0s || *entry.delay > kDelayMax)) return false;
   const bool grouped = entry.group != GroupKey::kNone && entry.deduplication;
-  return fifo ? grouped && !entry.delay : entry.group == GroupKey::kNone && !entry.deduplication;
+  return fifo ? grouped && !entry.delay : entry.group == GroupKey::kNone;
 }
 
 }  // namespace
@@ -271,7 +271,9 @@ Slot Engine::State::admit(QueueState& q, const MessageSent& record) {
   m.visible_at = record.sent + record.delay;
   q.backlog.add(slot, record.group, now);
   if (record.deduplication) {
-    originals.put(q.queue.id, *record.deduplication, now, {.seq = m.seq, .id = m.id});
+    auto& known = q.fifo ? originals : retries;
+    known.put(q.queue.id, *record.deduplication, now, {.seq = m.seq, .id = m.id});
+    while (retries.size() > limits.retries_max) retries.drop_first();
   }
   return slot;
 }
@@ -291,9 +293,10 @@ Outcome<std::vector<Sent>> Engine::send(QueueId id, std::span<const SendEntry> e
     }
   }
   Step step = s.step(at, out);
+  Originals& known = q->fifo ? s.originals : s.retries;
   std::vector<Sent> sent;
   for (const SendEntry& entry : entries) {
-    const auto* original = q->fifo ? s.originals.find(id, *entry.deduplication, step.now) : nullptr;
+    const auto* original = entry.deduplication ? known.find(id, *entry.deduplication, step.now) : nullptr;
     if (original != nullptr) {
       sent.push_back({original->value.seq, original->value.id, true});
       continue;

@@ -106,6 +106,7 @@ struct Limits {  // each at least 1
   std::size_t inflight_max = 120'000;         // per queue (SQS quota)
   std::size_t waiters_max = 20'000;           // all queues together; full: receives do not wait
   std::size_t deduplication_max = 1'000'000;  // ids of the last five minutes, all queues; about 90 bytes each
+  std::size_t retries_max = 100'000;          // the oldest are forgotten early; about 90 bytes each
   std::size_t attempts_max = 100'000;         // the oldest receive attempts are forgotten early
   // What one step may do besides what it was asked: delays and leases that ended, messages past retention or
   // moved to a dead-letter queue, deliveries to waiting receivers. The rest is due at once (next_deadline()).

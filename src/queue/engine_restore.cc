@@ -67,10 +67,11 @@ Status Engine::State::apply(MessageSent& r, const storage::Location& where) {
   HR_ASSIGN(QueueState * q, at(r.queue, r.sent));
   if (r.seq != q->backlog.next_seq()) return corrupt("a message out of the order of numbers");
   if (r.delay > kDelayMax) return corrupt("a delay out of range");
-  if (q->fifo != (r.group != GroupKey::kNone) || q->fifo != r.deduplication.has_value()) {
+  if (q->fifo != (r.group != GroupKey::kNone) || (q->fifo && !r.deduplication)) {
     return corrupt("a message of another kind of queue");
   }
   originals.forget(now, 2);
+  retries.forget(now, 2);
   slab[admit(*q, r)].at = where;
   reschedule(*q);
   return {};
@@ -255,11 +256,13 @@ void Engine::describe(const std::function<void(std::string_view line)>& line) co
       line(queue::describe(s.slab[slot], q->backlog.group_of(slot)));
     }
   }
-  s.originals.each(s.now, [&](QueueId queue, const Fingerprint& print, const auto& entry) {
+  const auto sent = [&](QueueId queue, const Fingerprint& print, const auto& entry) {
     line(fmt::format("sent queue={} {} at={} message {} {}", static_cast<std::uint64_t>(queue),
                      to_hex(print.view()), to_ms(entry.at), static_cast<std::uint64_t>(entry.value.seq),
                      entry.value.id.text()));
-  });
+  };
+  s.originals.each(s.now, sent);
+  s.retries.each(s.now, sent);
   s.attempts.each(s.now, [&](QueueId queue, const Fingerprint& print, const auto& entry) {
     std::string messages;
     for (const Handed& h : entry.value) {

@@ -40,6 +40,7 @@ void Engine::State::expire(QueueState& q, Step& step) {
 
 void Engine::State::bury(std::size_t at_most) {
   originals.forget(now, at_most);
+  retries.forget(now, at_most);
   attempts.forget(now, at_most);
   while (at_most > 0 && !buried.empty()) {
     Buried& b = buried.back();

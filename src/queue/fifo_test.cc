@@ -71,7 +71,35 @@ TEST(Fifo, a_delay_of_the_queue_holds_up_the_group_and_one_of_a_message_is_refus
   EXPECT_EQ(b.send_all(q, {5s}).error(), Fault::kInvalid);
 }
 
-TEST(Fifo, a_message_needs_a_group_and_a_deduplication_id_there_and_neither_elsewhere) {
+TEST(Retry, of_a_producer_into_a_standard_queue_is_one_message_for_five_minutes_and_after_a_restart) {
+  Rig b;
+  const QueueId q = b.create("jobs"), other = b.create("other");
+  const Sent first = b.send_to(q, 0, "job-1");
+  EXPECT_FALSE(first.duplicate);
+  b.advance(300s - 1ms);
+  for (int restarts = 0; restarts < 2; ++restarts) {
+    const Sent again = b.send_to(q, 0, "job-1");
+    EXPECT_TRUE(again.duplicate);
+    EXPECT_EQ(again.id, first.id);
+    b.restart();
+  }
+  EXPECT_FALSE(b.send_to(other, 0, "job-1").duplicate);
+  EXPECT_FALSE(b.send_to(q, 0, "job-2").duplicate);
+  b.advance(1ms);
+  EXPECT_FALSE(b.send_to(q, 0, "job-1").duplicate);
+  EXPECT_EQ(b.counts(q), (Counts{3, 0, 0}));
+}
+
+TEST(Retry, the_oldest_is_forgotten_when_the_table_is_full) {
+  Rig b({.retries_max = 2});
+  const QueueId q = b.create("jobs");
+  for (const char* id : {"1", "2", "3"}) EXPECT_FALSE(b.send_to(q, 0, id).duplicate);
+  EXPECT_TRUE(b.send_to(q, 0, "3").duplicate);
+  EXPECT_TRUE(b.send_to(q, 0, "2").duplicate);
+  EXPECT_FALSE(b.send_to(q, 0, "1").duplicate);
+}
+
+TEST(Fifo, a_message_needs_a_group_and_a_deduplication_id_there_and_no_group_elsewhere) {
   Rig b;
   const QueueId fifo = b.create("jobs.fifo"), standard = b.create("jobs");
   EXPECT_EQ(b.send_all(fifo, {{}}).error(), Fault::kInvalid);

@@ -12,7 +12,9 @@ template <class R>
 std::uint8_t version_of(const R&) {
   return 1;
 }
-std::uint8_t version_of(const MessageSent& r) { return r.group == GroupKey::kNone ? 1 : 2; }
+std::uint8_t version_of(const MessageSent& r) {
+  return r.group == GroupKey::kNone && !r.deduplication ? 1 : 2;
+}
 std::uint8_t version_of(const MessagesReceived& r) { return r.attempt ? 2 : 1; }
 
 // --- writing; the order of the fields is the format ---

@@ -129,7 +129,8 @@ struct Engine::State {
   Time now{};
   Slab slab;
   Groups groups;
-  Originals originals;  // by deduplication id
+  Originals originals;  // of FIFO queues, by deduplication id
+  Originals retries;    // of standard queues, by what tells a producer's retry from another message
   Attempts attempts;    // by ReceiveRequestAttemptId
   std::uint64_t next_queue = 1;
   std::map<std::pair<std::string_view, std::string_view>, QueueState*>

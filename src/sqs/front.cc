@@ -104,6 +104,10 @@ Outcome<wire::sqs::Request> SqsFront::admit(Exchange& exchange) {
   exchange.path = target->path;
   exchange.query = target->query;
   exchange.caller.base_url = base_url(exchange.head.headers.find("host").value_or(""));
+  exchange.caller.dedup_id = exchange.head.headers.find("x-headrace-dedup-id").value_or("");
+  if (exchange.caller.dedup_id.size() > wire::sqs::kGroupIdBytesMax) {
+    return refuse(ErrorCode::kInvalidParameterValue, "x-headrace-dedup-id has at most 128 bytes.");
+  }
   HR_ASSIGN(exchange.caller.identity, authenticate(exchange));
   return parse(exchange);
 }

@@ -35,6 +35,7 @@ struct Caller {
   wire::Identity identity;
   Bytes base_url;                    // "http://host:port"
   Bytes path;                        // of the request: names the queue where QueueUrl is missing
+  Bytes dedup_id;                    // x-headrace-dedup-id: one message for it within five minutes
   net::RequestBody* body = nullptr;  // tells when a waiting receiver has gone
 };
 

@@ -178,6 +178,7 @@ Answered Service::run(const Caller& caller, wire::sqs::SendMessage& request) {
   const bool fifo = queue::is_fifo(**queue);  // the queue may be gone once the message is durable
   auto prepared = prepare(caller, **queue, std::move(request.message));
   if (!prepared) co_return std::unexpected(std::move(prepared).error());
+  if (!fifo && !caller.dedup_id.empty()) prepared->entry.deduplication = fingerprint(caller.dedup_id);
   const auto sent = co_await send((*queue)->id, {&prepared->entry, 1});
   if (!sent) co_return std::unexpected(sent.error());
   tell(prepared->answer, sent->front(), fifo);
