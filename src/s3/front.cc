@@ -118,6 +118,8 @@ AnswerTask S3Front::perform(Request& request) {
       co_return co_await delete_object(services_, request);
     case S3Op::kDeleteObjects:
       co_return co_await delete_objects(services_, request);
+    case S3Op::kGetObjectAttributes:
+      co_return co_await get_object_attributes(services_, request);
     case S3Op::kGetObjectAcl:
       co_return co_await get_object_acl(services_, request);
     case S3Op::kCreateMultipartUpload:

@@ -59,6 +59,9 @@ net::Task<S3Result<bool>> read_manifest(const Services& services, const Bytes& i
   const auto after = co_await read_index(services, storage::Table::kObjects, index_key);
   if (!after) co_return std::unexpected(after.error());
   if (*after != value) co_return false;
+  if (manifest && manifest->size() != found.object.parts) {
+    manifest = fail(Errc::kCorrupt, "a manifest of the index has another number of parts than its object");
+  }
   if (!manifest) {
     services.diary.error("s3.manifest_corrupt", {{"reason", manifest.error().message}});
     co_return wire::s3_fail(S3Code::kInternalError);

@@ -33,6 +33,7 @@ std::string quoted(std::string_view etag);
 void add_checksum(net::Response& response, const std::optional<object::Checksum>& checksum);
 
 AnswerTask get_object(Services& services, Request& request);  // and HeadObject
+AnswerTask get_object_attributes(Services& services, Request& request);
 AnswerTask get_object_acl(Services& services, Request& request);
 
 }  // namespace hr::s3

@@ -72,6 +72,22 @@ void write_filter(XmlWriter& xml, const S3QueueRule& rule) {
   xml.close().close();
 }
 
+void write_parts_attributes(XmlWriter& xml, const S3PartsAttributes& parts, std::string_view algorithm) {
+  xml.open("ObjectParts").element("PartsCount", std::int64_t{parts.count});
+  if (!parts.parts.empty()) {
+    xml.element("PartNumberMarker", std::int64_t{parts.marker});
+    xml.element("NextPartNumberMarker", std::int64_t{parts.parts.back().number});
+    xml.element("MaxParts", static_cast<std::int64_t>(parts.max_parts));
+    xml.element("IsTruncated", parts.truncated);
+  }
+  for (const S3PartAttributes& part : parts.parts) {
+    xml.open("Part").element("PartNumber", std::int64_t{part.number});
+    xml.element("Size", static_cast<std::int64_t>(part.bytes));
+    xml.element(fmt::format("Checksum{}", algorithm), part.checksum).close();
+  }
+  xml.close();
+}
+
 }  // namespace
 
 S3Owner owner_of_account(std::string_view account) {
@@ -172,6 +188,23 @@ Bytes write_copied(std::string_view root, const S3Copied& copied) {
     xml.element(fmt::format("Checksum{}", copied.checksum_algorithm), copied.checksum);
     xml.element("ChecksumType", "FULL_OBJECT");
   }
+  xml.close();
+  return out;
+}
+
+Bytes write_attributes(const S3Attributes& attributes) {
+  Bytes out;
+  XmlWriter xml(out);
+  begin(xml, "GetObjectAttributesResponse");
+  if (attributes.etag) xml.element("ETag", *attributes.etag);
+  if (attributes.checksum) {
+    xml.open("Checksum");
+    xml.element(fmt::format("Checksum{}", attributes.checksum_algorithm), *attributes.checksum);
+    xml.element("ChecksumType", attributes.checksum_composite ? "COMPOSITE" : "FULL_OBJECT").close();
+  }
+  if (attributes.parts) write_parts_attributes(xml, *attributes.parts, attributes.checksum_algorithm);
+  if (attributes.storage_class) xml.element("StorageClass", "STANDARD");
+  if (attributes.bytes) xml.element("ObjectSize", static_cast<std::int64_t>(*attributes.bytes));
   xml.close();
   return out;
 }

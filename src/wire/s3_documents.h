@@ -88,6 +88,30 @@ struct S3Copied {
 };
 Bytes write_copied(std::string_view root, const S3Copied& copied);
 
+// GetObjectAttributesResponse: what is not asked for is none.
+struct S3PartAttributes {
+  std::uint32_t number = 0;
+  std::uint64_t bytes = 0;
+  std::string checksum{};  // of the object's algorithm
+};
+struct S3PartsAttributes {
+  std::uint32_t count = 0;  // of all parts
+  std::uint32_t marker = 0;
+  std::size_t max_parts = 1000;
+  bool truncated = false;
+  std::vector<S3PartAttributes> parts{};  // a page of them; empty where parts have no checksums
+};
+struct S3Attributes {
+  std::optional<std::string> etag{};
+  std::string checksum_algorithm{};
+  std::optional<std::string> checksum{};
+  bool checksum_composite = false;
+  std::optional<S3PartsAttributes> parts{};
+  bool storage_class = false;
+  std::optional<std::uint64_t> bytes{};
+};
+Bytes write_attributes(const S3Attributes& attributes);
+
 Bytes write_location(std::string_view region);
 Bytes write_versioning();               // of a bucket that never had any
 Bytes write_acl(const S3Owner& owner);  // the owner has FULL_CONTROL, nobody else has anything

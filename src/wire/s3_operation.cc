@@ -285,6 +285,7 @@ bool is_supported(S3Op op) {
                                  kAbortMultipartUpload,
                                  kCopyObject,
                                  kUploadPartCopy,
+                                 kGetObjectAttributes,
                                  kListObjects,
                                  kListObjectsV2,
                                  kListObjectVersions,
