@@ -224,9 +224,9 @@ TEST(Faults, tell_what_may_be_tried_again) {
 }
 
 TEST(Answers, of_a_batch_are_per_entry_and_nothing_left_out_counts_as_done) {
-  const auto each = read_each(
-      R"({"Successful":[{"Id":"0"}],"Failed":[{"Id":"1","Code":"ReceiptHandleIsInvalid","SenderFault":true}]})",
-      3);
+  const auto each = read_each(R"({"Successful":[{"Id":"0"}],"Failed":[)"
+                              R"({"Id":"1","Code":"ReceiptHandleIsInvalid","SenderFault":true}]})",
+                              3);
   ASSERT_TRUE(each);
   EXPECT_TRUE((*each)[0]);
   EXPECT_EQ((*each)[1].error().kind, FaultKind::kRefused);
@@ -235,7 +235,8 @@ TEST(Answers, of_a_batch_are_per_entry_and_nothing_left_out_counts_as_done) {
 
 TEST(Answers, of_a_receive_hold_counts_and_text_attributes) {
   const auto messages = read_received(
-      R"({"Messages":[{"MessageId":"m","ReceiptHandle":"r","Body":"b","Attributes":{"ApproximateReceiveCount":"3",)"
+      R"({"Messages":[{"MessageId":"m","ReceiptHandle":"r","Body":"b",)"
+      R"("Attributes":{"ApproximateReceiveCount":"3",)"
       R"("SentTimestamp":"17"},"MessageAttributes":{"a":{"DataType":"String","StringValue":"v"}}}]})");
   ASSERT_TRUE(messages);
   EXPECT_EQ(messages->front().receives, 3U);

@@ -95,7 +95,8 @@ TEST(Envelope, a_long_body_must_be_the_bytes_that_were_announced) {
 const std::string kRecord =
     R"({"eventTime":"2026-01-02T03:04:05.678Z","eventName":"ObjectCreated:Put",)"
     R"("responseElements":{"x-amz-request-id":"req-9"},"s3":{"configurationId":"headrace-app.index",)"
-    R"("bucket":{"name":"inbox"},"object":{"key":"a+b%2Bc/%C3%A4.pdf","size":7,"eTag":"e","sequencer":"0A"}}})";
+    R"("bucket":{"name":"inbox"},)"
+    R"("object":{"key":"a+b%2Bc/%C3%A4.pdf","size":7,"eTag":"e","sequencer":"0A"}}})";
 
 TEST(Notification, each_record_is_a_job_whose_id_a_redelivery_repeats) {
   const std::string body = "{\"Records\":[" + kRecord + "," + kRecord + "]}";

@@ -2,6 +2,7 @@
 
 #include "object/coding.h"
 #include "object/notification.h"
+#include "object_life.h"
 #include "object_model.h"
 #include "sim/random.h"
 
@@ -13,127 +14,17 @@
 #include <utility>
 
 namespace hr::sim {
-namespace {
 
-using object::Fault;
-
-constexpr object::Limits kLimits{
-    .buckets_max = 4, .pending_max = 24, .uploads_max = 6, .upload_age_max = 20s};
-constexpr std::array<const char*, 5> kBuckets = {"one", "two", "three", "four", "five"};
-constexpr std::array<const char*, 2> kAccounts = {"000000000000", "111111111111"};
-constexpr std::size_t kClients = 6;
-
-// A difference ends the run; thrown by check() and caught by run_objects() only.
-struct Difference {
-  std::string text;
-};
-
-void check(bool good, const std::string& text) {
-  if (!good) throw Difference{text};
-}
-
-std::string name_of(Fault fault) {
-  constexpr std::array<const char*, 11> kNames = {
-      "NoSuchBucket", "BucketExists", "BucketOwned", "NotEmpty",     "TooManyBuckets", "NoSuchKey",
-      "Precondition", "Stale",        "SlowDown",    "NoSuchUpload", "TooManyUploads"};
-  return kNames.at(static_cast<std::size_t>(fault));
-}
-
-template <class T>
-std::string name_of(const object::Outcome<T>& outcome) {
-  return outcome ? "accepted" : name_of(outcome.error());
-}
-
-enum class Verb : std::uint8_t { kPut, kRemove, kDeleteBucket, kComplete };
-
-// One request on its way: watch, then read, then decide; anything may happen in between.
-struct Client {
-  enum class Stage : std::uint8_t { kIdle, kWatching, kRead } stage = Stage::kIdle;
-  Verb verb = Verb::kPut;
-  std::string bucket, key;
-  object::BucketId id{};
-  object::Watch watch;
-  std::optional<object::Object> known;
-  bool index_empty = false;
-  object::PutObject request;
-  std::optional<std::string> if_match;  // of a removal
-  object::UploadId upload{};            // of a completion, with what was read of it:
-  object::Watch parts_watch;
-  std::vector<object::ListedPart> parts;
-};
-
-class Run {
- public:
-  Run(std::uint64_t seed, std::unique_ptr<ObjectSubject> subject)
-      : random_(seed), subject_(std::move(subject)) {}
-
-  void live(std::uint64_t operations);
-  ObjectRun result;
-
- private:
-  void step();
-  void pipeline();
-
-  // Clients.
-  void advance(Client& client);
-  void begin(Client& client);
-  void watch(Client& client);
-  void read_index(Client& client);
-  void decide(Client& client);
-  void decide_put(Client& client);
-  void decide_remove(Client& client);
-  void decide_delete_bucket(Client& client);
-  void begin_completion(Client& client);
-  void decide_complete(Client& client);
-  object::CompleteUpload completion_of(const Client& client);
-  void create_upload();
-  void put_part();
-  void abort_upload();
-  void close_abandoned();
-  void give_up(Client& client);
-  void create_bucket();
-  void set_rules();
-
-  // The pipeline and its end.
-  void flush_pipeline();
-  void crash();
-
-  // Looking.
-  void read_object();
-  void list_bucket();
-  void compare_all();
-  void compare_uploads(std::set<BlobName>& blobs);
-  void compare_events(const object::Effects& command, const std::string& event, const object::Bucket& bucket,
-                      const std::string& key, std::uint64_t sequencer);
-  std::optional<object::Object> look_up(object::BucketId id, const std::string& key);
-
-  template <class Decide>
-  auto decide_again_if_stale(Client& client, const Decide& once);
-  bool full() { return subject_->engine().pending() >= kLimits.pending_max; }
-  void accept(object::Effects& command, ModelChange change);
-  void number_grows(std::uint64_t number);
-  std::string random_key();
-  std::string random_text();
-
-  Random random_;
-  std::unique_ptr<ObjectSubject> subject_;
-  ObjectModel model_;
-  std::array<Client, kClients> clients_;
-  object::Effects step_;  // decided, not appended
-  Time now_ = from_ms(1'700'000'000'000);
-  std::uint64_t etags_ = 0;
-};
-
-std::string Run::random_text() {
+std::string ObjectLife::random_text() {
   constexpr std::string_view kLetters("ab/\xff\0", 5);
   std::string text;
   for (std::uint64_t n = random_.below(3); n > 0; --n) text += kLetters[random_.below(kLetters.size())];
   return text;
 }
 
-std::string Run::random_key() { return "ab"[random_.below(2)] + random_text(); }
+std::string ObjectLife::random_key() { return "ab"[random_.below(2)] + random_text(); }
 
-void Run::live(std::uint64_t operations) {
+void ObjectLife::live(std::uint64_t operations) {
   while (result.operations < operations) {
     step();
     if (random_.below(400) == 0) {
@@ -146,7 +37,7 @@ void Run::live(std::uint64_t operations) {
   compare_all();
 }
 
-void Run::step() {
+void ObjectLife::step() {
   now_ += Duration(random_.below(40));
   const std::uint64_t choice = random_.below(100);
   if (choice < 62) return advance(clients_.at(random_.below(kClients)));
@@ -160,7 +51,7 @@ void Run::step() {
   pipeline();
 }
 
-void Run::pipeline() {
+void ObjectLife::pipeline() {
   switch (random_.below(5)) {
     case 0:
       subject_->append(step_);
@@ -185,7 +76,7 @@ void Run::pipeline() {
   model_.applied(subject_->index().applied());
 }
 
-void Run::flush_pipeline() {
+void ObjectLife::flush_pipeline() {
   subject_->append(step_);
   subject_->sync(subject_->next_lsn() - 1);
   const Status applied = subject_->apply(1U << 20);
@@ -194,7 +85,7 @@ void Run::flush_pipeline() {
   model_.applied(subject_->index().applied());
 }
 
-void Run::crash() {
+void ObjectLife::crash() {
   ++result.crashes;
   for (Client& client : clients_) client = {};  // its watch must go before the engine
   step_ = {};
@@ -221,7 +112,7 @@ void Run::crash() {
 
 // --- clients ---
 
-void Run::advance(Client& client) {
+void ObjectLife::advance(Client& client) {
   switch (client.stage) {
     case Client::Stage::kIdle:
       return begin(client);
@@ -232,7 +123,7 @@ void Run::advance(Client& client) {
   }
 }
 
-void Run::begin(Client& client) {
+void ObjectLife::begin(Client& client) {
   client = {};
   client.bucket = kBuckets.at(random_.below(kBuckets.size()));
   client.key = random_key();
@@ -270,7 +161,7 @@ void Run::begin(Client& client) {
   watch(client);
 }
 
-void Run::watch(Client& client) {
+void ObjectLife::watch(Client& client) {
   const object::Bucket* bucket = subject_->engine().bucket(client.bucket);
   if (bucket == nullptr) return;
   client.id = bucket->id;
@@ -279,7 +170,7 @@ void Run::watch(Client& client) {
   if (client.verb == Verb::kComplete) client.parts_watch = subject_->watch_parts(client.upload);
 }
 
-std::optional<object::Object> Run::look_up(object::BucketId id, const std::string& key) {
+std::optional<object::Object> ObjectLife::look_up(object::BucketId id, const std::string& key) {
   const auto value =
       subject_->index().get(storage::Table::kObjects, object::object_key(id, key), storage::Patience::kAny);
   check(value.has_value(), "the index cannot be read");
@@ -289,7 +180,7 @@ std::optional<object::Object> Run::look_up(object::BucketId id, const std::strin
   return *object;
 }
 
-void Run::read_index(Client& client) {
+void ObjectLife::read_index(Client& client) {
   if (client.verb == Verb::kDeleteBucket) {
     client.index_empty = *object::bucket_is_empty(subject_->index(), client.id);
   } else {
@@ -301,7 +192,7 @@ void Run::read_index(Client& client) {
   client.stage = Client::Stage::kRead;
 }
 
-void Run::decide(Client& client) {
+void ObjectLife::decide(Client& client) {
   ++result.operations;
   // The bucket may be another by now: then what was read is not about it, as a front end knows by its id.
   const object::Bucket* bucket = subject_->engine().bucket(client.bucket);
@@ -324,21 +215,7 @@ void Run::decide(Client& client) {
   if (random_.percent(70)) subject_->append(step_);
 }
 
-// Stale is an answer that may come at any time, but not twice without a change in between.
-template <class Decide>
-auto Run::decide_again_if_stale(Client& client, const Decide& once) {
-  auto outcome = once();
-  if (outcome || outcome.error() != Fault::kStale) return outcome;
-  ++result.stale;
-  if (client.verb == Verb::kComplete) flush_pipeline();  // as a front end waits for what was decided
-  watch(client);
-  read_index(client);
-  outcome = once();
-  check(outcome.has_value() || outcome.error() != Fault::kStale, "stale again with nothing in between");
-  return outcome;
-}
-
-void Run::decide_put(Client& client) {
+void ObjectLife::decide_put(Client& client) {
   const auto bucket = model_.now().buckets.find(client.bucket);
   const bool there = bucket != model_.now().buckets.end();
   std::optional<Fault> expected = Fault::kNoSuchBucket;
@@ -366,7 +243,7 @@ void Run::decide_put(Client& client) {
                                              .sequencer = outcome->sequencer}});
 }
 
-void Run::decide_remove(Client& client) {
+void ObjectLife::decide_remove(Client& client) {
   const auto bucket = model_.now().buckets.find(client.bucket);
   const ModelObject* there =
       bucket == model_.now().buckets.end() ? nullptr : model_.now().find(bucket->second.id, client.key);
@@ -395,7 +272,7 @@ void Run::decide_remove(Client& client) {
                    .object_set = {}});
 }
 
-void Run::decide_delete_bucket(Client& client) {
+void ObjectLife::decide_delete_bucket(Client& client) {
   const auto bucket = model_.now().buckets.find(client.bucket);
   object::Effects command;
   const auto outcome = decide_again_if_stale(client, [&] {
@@ -414,184 +291,12 @@ void Run::decide_delete_bucket(Client& client) {
   if (outcome) accept(command, {.bucket = client.bucket, .bucket_set = {}, .key = {}, .object_set = {}});
 }
 
-// --- uploads ---
-
-// Of an upload that goes on or, rarely, of none.
-void Run::begin_completion(Client& client) {
-  const auto& uploads = model_.now().uploads;
-  if (uploads.empty()) return;
-  auto upload = uploads.begin();
-  std::advance(upload, static_cast<std::ptrdiff_t>(random_.below(uploads.size())));
-  for (const auto& [name, bucket] : model_.now().buckets) {
-    if (bucket.id == upload->second.bucket) client.bucket = name;
-  }
-  client.key = upload->second.key;
-  client.upload = upload->first;
-  client.request.object.etag = fmt::format("e{}-1", ++etags_);
-}
-
-object::CompleteUpload Run::completion_of(const Client& client) {
-  object::CompleteUpload out{.upload = client.upload};
-  object::Manifest manifest;
-  for (const auto& [number, part] : client.parts) {
-    if (client.parts.size() > 1 && number % 5 == 0) continue;  // not listed: it goes
-    out.kept.push_back(number);
-    manifest.push_back({.bytes = 1, .blob = part.blob, .checksum = {}});
-  }
-  out.put = {
-      .bucket = client.bucket,
-      .key = client.key,
-      .object = {.etag = client.request.object.etag, .parts = static_cast<std::uint32_t>(out.kept.size())},
-      .inline_body = object::encode(manifest),
-      .condition = client.request.condition,
-      .event_name = "ObjectCreated:CompleteMultipartUpload"};
-  return out;
-}
-
-void Run::decide_complete(Client& client) {
-  if (completion_of(client).kept.empty()) return;
-  const auto bucket = model_.now().buckets.find(client.bucket);
-  std::optional<Fault> expected = Fault::kNoSuchBucket;
-  if (bucket != model_.now().buckets.end()) {
-    const auto upload = model_.now().uploads.find(client.upload);
-    const bool there = upload != model_.now().uploads.end() && upload->second.bucket == bucket->second.id;
-    expected = there ? ObjectModel::refused(client.request.condition,
-                                            model_.now().find(bucket->second.id, client.key))
-                     : Fault::kNoSuchUpload;
-  }
-  object::Effects command;
-  const auto outcome = decide_again_if_stale(client, [&] {
-    return subject_->complete(completion_of(client), client.parts_watch, client.watch, client.known, now_,
-                              command);
-  });
-  if (!expected && !outcome && full()) expected = Fault::kSlowDown;
-  check(outcome ? !expected : expected == outcome.error(),
-        fmt::format("a completion was {}, expected {}", name_of(outcome),
-                    expected ? name_of(*expected) : "accepted"));
-  if (!outcome) return;
-  number_grows(outcome->sequencer);
-  compare_events(command, "ObjectCreated:CompleteMultipartUpload", bucket->second, client.key,
-                 outcome->sequencer);
-  ModelObject made{
-      .etag = client.request.object.etag, .body = {}, .blob = {}, .sequencer = outcome->sequencer};
-  const auto& parts = model_.now().uploads.at(client.upload).parts;
-  check(parts.size() == client.parts.size(), "completed without a part that was there");
-  for (const auto& [number, part] : client.parts) {
-    const auto there = parts.find(number);
-    check(there != parts.end() && there->second.etag == part.etag && there->second.blob == part.blob,
-          "completed from a part that was replaced");
-  }
-  for (const std::uint32_t number : completion_of(client).kept) made.pieces.push_back(parts.at(number).blob);
-  accept(command, {.number = outcome->sequencer,
-                   .bucket = {},
-                   .bucket_set = {},
-                   .key = {bucket->second.id, client.key},
-                   .object_set = std::move(made),
-                   .upload = client.upload,
-                   .upload_set = {},
-                   .part_set = {}});
-}
-
-void Run::create_upload() {
-  ++result.operations;
-  const std::string name = kBuckets.at(random_.below(kBuckets.size()));
-  const auto bucket = model_.now().buckets.find(name);
-  const std::string key = random_key();
-  std::optional<Fault> expected;
-  if (bucket == model_.now().buckets.end()) {
-    expected = Fault::kNoSuchBucket;
-  } else if (model_.now().uploads.size() >= kLimits.uploads_max) {
-    expected = Fault::kTooManyUploads;
-  }
-  object::Effects command;
-  const auto outcome = subject_->engine().create_upload(name, key, {}, now_, command);
-  check(outcome ? !expected : expected == outcome.error(), "create upload: " + name_of(outcome));
-  if (!outcome) return;
-  const auto id = static_cast<std::uint64_t>(*outcome);
-  number_grows(id);
-  accept(command, {.number = id,
-                   .bucket = {},
-                   .bucket_set = {},
-                   .key = {},
-                   .object_set = {},
-                   .upload = *outcome,
-                   .upload_set = ModelUpload{bucket->second.id, key, now_, {}},
-                   .part_set = {}});
-}
-
-void Run::put_part() {
-  ++result.operations;
-  Client client;
-  begin_completion(client);
-  if (client.upload == object::UploadId{}) return;
-  const auto writer = *subject_->blobs().create();
-  const std::string etag = fmt::format("p{}", ++etags_);
-  check(writer->append(etag).has_value(), "append");
-  const BlobName blob = *writer->commit();
-  const auto number = static_cast<std::uint32_t>(1 + random_.below(6));
-  const bool was_full = full();
-  object::Effects command;
-  const auto outcome = subject_->engine().put_part({.bucket = client.bucket,
-                                                    .key = client.key,
-                                                    .upload = client.upload,
-                                                    .number = number,
-                                                    .part = {.bytes = 1, .etag = etag, .blob = blob}},
-                                                   now_, command);
-  check(outcome ? !was_full : outcome.error() == Fault::kSlowDown && was_full,
-        "put part: " + name_of(outcome));
-  if (!outcome) return check(subject_->blobs().remove(blob).has_value(), "remove");
-  accept(command, {.bucket = {},
-                   .bucket_set = {},
-                   .key = {},
-                   .object_set = {},
-                   .upload = client.upload,
-                   .upload_set = {},
-                   .part = number,
-                   .part_set = ModelPart{etag, blob}});
-  if (random_.percent(70)) subject_->append(step_);
-}
-
-void Run::abort_upload() {
-  ++result.operations;
-  Client client;
-  begin_completion(client);
-  if (client.upload == object::UploadId{}) return;
-  object::Effects command;
-  check(subject_->engine().abort_upload(client.bucket, client.key, client.upload, command).has_value(),
-        "an upload could not be aborted");
-  accept(command, {.bucket = {},
-                   .bucket_set = {},
-                   .key = {},
-                   .object_set = {},
-                   .upload = client.upload,
-                   .upload_set = {},
-                   .part_set = {}});
-}
-
-void Run::close_abandoned() {
-  ++result.operations;
-  std::vector<object::UploadId> expected;
-  for (const auto& [id, upload] : model_.now().uploads) {
-    if (now_ - upload.initiated > kLimits.upload_age_max && expected.size() < 2) expected.push_back(id);
-  }
-  object::Effects command;
-  const std::size_t closed = subject_->engine().close_abandoned(now_, 2, command);
-  check(closed == expected.size() && command.records.size() == closed,
-        fmt::format("{} abandoned uploads were closed, expected {}", closed, expected.size()));
-  for (const object::UploadId id : expected) {
-    ModelChange change{.lsn = subject_->next_lsn(), .bucket = {}, .bucket_set = {}, .key = {}};
-    change.upload = id;
-    model_.change(std::move(change));
-  }
-  std::ranges::move(command.records, std::back_inserter(step_.records));
-}
-
-void Run::give_up(Client& client) {
+void ObjectLife::give_up(Client& client) {
   const auto& blob = client.request.object.blob;
   if (blob) check(subject_->blobs().remove(*blob).has_value(), "remove");
 }
 
-void Run::create_bucket() {
+void ObjectLife::create_bucket() {
   ++result.operations;
   const std::string name = kBuckets.at(random_.below(kBuckets.size()));
   const std::string account = kAccounts.at(random_.below(kAccounts.size()));
@@ -613,7 +318,7 @@ void Run::create_bucket() {
   accept(command, {.number = id, .bucket = name, .bucket_set = *made, .key = {}, .object_set = {}});
 }
 
-void Run::set_rules() {
+void ObjectLife::set_rules() {
   ++result.operations;
   const std::string name = kBuckets.at(random_.below(kBuckets.size()));
   const auto there = model_.now().buckets.find(name);
@@ -643,7 +348,7 @@ void Run::set_rules() {
   accept(command, {.bucket = name, .bucket_set = changed, .key = {}, .object_set = {}});
 }
 
-void Run::accept(object::Effects& command, ModelChange change) {
+void ObjectLife::accept(object::Effects& command, ModelChange change) {
   check(!command.records.empty(), "an accepted change left no record");
   change.lsn = subject_->next_lsn();
   change.events = command.events.size();
@@ -652,15 +357,16 @@ void Run::accept(object::Effects& command, ModelChange change) {
   std::ranges::move(command.events, std::back_inserter(step_.events));
 }
 
-void Run::number_grows(std::uint64_t number) {
+void ObjectLife::number_grows(std::uint64_t number) {
   check(number > model_.highest_number(),
         fmt::format("the number {} after {}", number, model_.highest_number()));
 }
 
 // --- looking ---
 
-void Run::compare_events(const object::Effects& command, const std::string& event,
-                         const object::Bucket& bucket, const std::string& key, std::uint64_t sequencer) {
+void ObjectLife::compare_events(const object::Effects& command, const std::string& event,
+                                const object::Bucket& bucket, const std::string& key,
+                                std::uint64_t sequencer) {
   std::vector<std::string> queues;
   const std::string named = fmt::format(R"("key":"{}")", object::event_key(key));
   for (const auto& sent : command.events) {
@@ -674,7 +380,7 @@ void Run::compare_events(const object::Effects& command, const std::string& even
                     ObjectModel::wanted_by(bucket, event, key).size()));
 }
 
-void Run::read_object() {
+void ObjectLife::read_object() {
   ++result.operations;
   if (model_.shown().buckets.empty()) return;
   auto bucket = model_.shown().buckets.begin();
@@ -705,7 +411,7 @@ void Run::read_object() {
   }
 }
 
-void Run::list_bucket() {
+void ObjectLife::list_bucket() {
   ++result.operations;
   if (model_.shown().buckets.empty()) return;
   const object::BucketId id = model_.shown().buckets.begin()->second.id;
@@ -737,7 +443,7 @@ void Run::list_bucket() {
 }
 
 // Adds what they refer to.
-void Run::compare_uploads(std::set<BlobName>& blobs) {
+void ObjectLife::compare_uploads(std::set<BlobName>& blobs) {
   std::size_t parts = 0;
   for (const auto& [id, upload] : model_.shown().uploads) {
     const object::OpenUpload* open = subject_->engine().upload(id);
@@ -767,7 +473,7 @@ void Run::compare_uploads(std::set<BlobName>& blobs) {
 }
 
 // Everything at rest: the index, the files and the engine are what the model says, and nothing else.
-void Run::compare_all() {
+void ObjectLife::compare_all() {
   const ModelState& expected = model_.shown();
   check(subject_->engine().pending() == 0, "something is pending at rest");
   std::set<BlobName> blobs;
@@ -799,10 +505,8 @@ void Run::compare_all() {
   }
 }
 
-}  // namespace
-
 ObjectRun run_objects(std::uint64_t seed, std::uint64_t operations, const MakeObjectSubject& make) {
-  Run run(seed, make(kLimits));
+  ObjectLife run(seed, make(kLimits));
   try {
     run.live(operations);
   } catch (const Difference& difference) {

@@ -58,7 +58,7 @@ class Source:
         return self.name.endswith(("_test.cc", "_test.h"))
 
     def under(self, *folders: str) -> bool:
-        return any(self.path.startswith(folder + "/") for folder in folders)
+        return any(self.path == folder or self.path.startswith(folder + "/") for folder in folders)
 
 
 @dataclass(frozen=True)
