@@ -65,6 +65,10 @@ Connection::~Connection() {
   if (fd_ >= 0) ::close(fd_);
 }
 
+// In slices: a signal that came just before poll() was entered does not end it, but its handler must run
+// soon.
+constexpr std::int64_t kSliceMs = 500;
+
 Status Connection::wait(short events, Deadline deadline, Interrupt interrupt) const {
   using std::chrono::ceil;
   using std::chrono::milliseconds;
@@ -72,10 +76,10 @@ Status Connection::wait(short events, Deadline deadline, Interrupt interrupt) co
     const auto left = ceil<milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     if (left <= 0) return fail(Errc::kTimeout, "no answer in time");
     pollfd one{.fd = fd_, .events = events, .revents = 0};
-    const int ready = ::poll(&one, 1, static_cast<int>(std::min<std::int64_t>(left, 3'600'000)));
+    const int ready = ::poll(&one, 1, static_cast<int>(std::min<std::int64_t>(left, kSliceMs)));
     if (ready > 0) return {};
     if (ready < 0 && errno != EINTR) return fail(Errc::kIo, std::strerror(errno));
-    if (ready < 0 && interrupt()) return fail(Errc::kIo, "interrupted");
+    if (interrupt()) return fail(Errc::kIo, "interrupted");
   }
 }
 
