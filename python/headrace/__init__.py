@@ -19,6 +19,7 @@ if "t" in getattr(_sys, "abiflags", ""):
         "such as python3.13 instead of python3.13t"
     )
 
+# After the refusal above: such a build would fail to load the compiled module, with a less helpful error.
 from headrace import _native  # noqa: E402
 from headrace._bucket import Bucket, ObjectInfo  # noqa: E402
 from headrace._context import Context, Event, current  # noqa: E402

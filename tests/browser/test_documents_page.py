@@ -7,14 +7,11 @@ import hashlib
 import pathlib
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "stack"))
-
-from documents_stack import SAMPLES, Site, Stack, running  # noqa: E402
+from documents_stack import SAMPLES, Site, Stack, running
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -13,7 +13,6 @@ import os
 import pathlib
 import random
 import shutil
-import sys
 import threading
 import time
 from collections import Counter
@@ -22,9 +21,7 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "stack"))
-
-from documents_stack import Site, Stack, kill, make_environment, short_folder, wait_for  # noqa: E402
+from documents_stack import Site, Stack, kill, make_environment, short_folder, wait_for
 
 ROUNDS = int(os.environ.get("HEADRACE_CRASH_ROUNDS", "10"))
 SEED = int(os.environ.get("HEADRACE_CRASH_SEED", "20260301"))

@@ -4,18 +4,14 @@ reason, and one request id and job id from nginx's log to the result."""
 from __future__ import annotations
 
 import json
-import pathlib
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "stack"))
-
-from documents_stack import PYTHON, SAMPLES, Site, Stack, running  # noqa: E402
+from documents_stack import PYTHON, SAMPLES, Site, Stack, running
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from web_process import UnixConnection, binary, package
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "conformance"))
-import store_process  # noqa: E402
+import store_process
 
 T = TypeVar("T")
 PATIENCE_S = 30.0

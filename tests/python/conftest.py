@@ -9,12 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "conformance"))
-
-import store_process  # noqa: E402
-from store_process import Store  # noqa: E402
+import store_process
+from store_process import Store
 
 # Where the build unpacked the wheel.
 PACKAGE = store_process.binary().parent / "python"

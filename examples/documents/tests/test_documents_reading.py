@@ -6,21 +6,16 @@ import gzip
 import pathlib
 import random
 import shutil
-import sys
 
+import limits
+import pdf
 import pytest
+import reading
+import words
+from reading import Unreadable, read
 
 EXAMPLE = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(EXAMPLE))
-
-import limits  # noqa: E402
-import pdf  # noqa: E402
-import reading  # noqa: E402
-import words  # noqa: E402
-from reading import Unreadable, read  # noqa: E402
-
 SAMPLES = EXAMPLE / "documents"
-needs_pdftotext = pytest.mark.skipif(not shutil.which("pdftotext"), reason="poppler-utils is not installed")
 
 
 def sample(name: str) -> bytes:
@@ -89,7 +84,6 @@ def test_a_tables_delimiter_is_found(mark: str) -> None:
     assert titles(document) == ["a: 1 to 1", "b: 2 to 2", "c: 3 to 3"]
 
 
-@needs_pdftotext
 def test_a_pdf_has_its_pages_as_outline() -> None:
     document = read("headrace.pdf", sample("headrace.pdf"))
     assert document.kind == "PDF"
@@ -112,7 +106,6 @@ def test_the_samples_are_what_their_script_writes(tmp_path: pathlib.Path) -> Non
 # ---- names that do not fit, encodings, empty files
 
 
-@needs_pdftotext
 def test_content_comes_before_the_name_and_the_difference_is_noted() -> None:
     document = read("harmless.txt", sample("headrace.pdf"))
     assert document.kind == "PDF"
@@ -326,13 +319,11 @@ def test_headings_and_titles_are_bounded() -> None:
 # ---- PDFs
 
 
-@needs_pdftotext
 def test_a_broken_pdf_is_refused_with_what_pdftotext_says() -> None:
     with pytest.raises(Unreadable, match="pdftotext cannot read it: .*xref"):
         read("broken.pdf", sample("broken.pdf"))
 
 
-@needs_pdftotext
 def test_any_cut_of_a_pdf_ends_in_a_document_or_one_sentence() -> None:
     whole = sample("headrace.pdf")
     for length in range(10, len(whole), 97):

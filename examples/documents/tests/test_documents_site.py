@@ -11,14 +11,12 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+import forms
+import limits
 import pytest
+from forms import Refused, clean_name, read_body, read_form
 
 EXAMPLE = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(EXAMPLE))
-
-import forms  # noqa: E402
-import limits  # noqa: E402
-from forms import Refused, clean_name, read_body, read_form  # noqa: E402
 
 OURS = ("app", "pages", "shelf", "tasks")
 
