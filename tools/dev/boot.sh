@@ -11,5 +11,5 @@ END
 }
 
 main() {
-  die 'there is nothing to boot yet: Headrace has no systemd units. Today ./dev run starts the store'
+  die 'there is nothing to boot yet: Headrace has no systemd units. ./dev run starts the stack without them'
 }

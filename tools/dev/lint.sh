@@ -17,6 +17,14 @@ lint_failed=0
 lint_failures=
 
 main() {
+  local argument
+  for argument in "$@"; do
+    case $argument in
+      --all) (($# == 1)) || usage_error '--all stands alone' ;;
+      -*) usage_error "there is no option '$argument'" ;;
+      *) [ -f "$argument" ] || usage_error "there is no file '$argument'" ;;
+    esac
+  done
   # shellcheck source=tools/dev/setup.sh
   . tools/dev/setup.sh
   setup build test lint

@@ -3,15 +3,15 @@
 
 help() {
   cat <<'END'
-usage: ./dev run [--once] [ARGUMENT...]
+usage: ./dev run [--once] [--http ADDRESS:PORT] [--https ADDRESS:PORT]
 
 Installs what is missing, builds Headrace, and starts the whole stack with examples/documents on it: nginx
 with TLS, the store, two application workers, a pool of background workers. Sends the example's documents
 through nginx, waits, prints a table of what came out and the addresses to look at, and stays until Ctrl-C.
 
   --once       stop when the table is printed; exit code 1 if a result is missing or wrong
-  ARGUMENT...  goes to `headrace up` (./build/release/headrace up --help); for other ports:
-               ./dev run --http 127.0.0.1:8000 --https 127.0.0.1:8001
+  --http ADDRESS:PORT, --https ADDRESS:PORT
+               other ports than 127.0.0.1:8080 and 127.0.0.1:8443
 
 Everything it keeps is in examples/documents/.headrace: delete that folder to begin anew.
 END
@@ -21,11 +21,19 @@ example=$root/examples/documents
 state=$example/.headrace
 
 main() {
-  local once=
-  if [ "${1:-}" = --once ]; then
-    once=1
-    shift
-  fi
+  local once='' addresses=()
+  while (($#)); do
+    case $1 in
+      --once) once=1; shift ;;
+      --http | --https)
+        [ -n "${2:-}" ] || usage_error "$1 needs an ADDRESS:PORT"
+        addresses+=("$1" "$2")
+        shift 2
+        ;;
+      --http=?* | --https=?*) addresses+=("$1"); shift ;;
+      *) usage_error "run does not know '$1'" ;;
+    esac
+  done
   # shellcheck source=tools/dev/setup.sh
   . tools/dev/setup.sh
   setup build run
@@ -33,7 +41,7 @@ main() {
   mkdir -p "$state"
   chmod 700 "$state"
   make_venv
-  start_stack "$@"
+  start_stack "${addresses[@]}"
   local status=0
   "$state/venv/bin/python" "$example/send.py" --state "$state" || status=$?
   if [ -n "$once" ]; then
@@ -62,9 +70,13 @@ start_stack() {
   printf '[%d] headrace up\n' "$step_number"
   "$(headrace_program)" up --config "$example/headrace.toml" --state "$state" --ready-file "$ready" "$@" &
   stack=$!
-  trap 'kill -TERM "$stack" 2>/dev/null || true' INT TERM
+  trap 'signals=$((signals + 1)); kill -TERM "$stack" 2>/dev/null || true' INT TERM
   while [ ! -s "$ready" ] && kill -0 "$stack" 2>/dev/null; do sleep 0.1; done
-  [ -s "$ready" ] || await_stack
+  if [ ! -s "$ready" ]; then
+    await_stack
+    ((signals)) || die 'headrace up ended before it was ready'
+    exit 130
+  fi
 }
 
 stop_stack() {
@@ -72,11 +84,13 @@ stop_stack() {
   await_stack
 }
 
-# A signal ends `wait` early: wait again for the stack's own end.
+# A signal ends `wait` early: then once more, for the stack's own end. bash keeps the exit code of one that
+# has long ended, and tells it as often as it is asked.
+signals=0
 await_stack() {
-  local status=0
-  while kill -0 "$stack" 2>/dev/null; do
-    status=0
+  local status=0 seen=-1
+  while ((seen != signals)); do
+    seen=$signals status=0
     wait "$stack" || status=$?
   done
   ((status == 0)) || die "headrace up ended with exit code $status"
