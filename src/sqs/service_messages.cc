@@ -83,9 +83,8 @@ Outcome<void> fit(wire::sqs::Message& message, const queue::Queue& queue) {
 
 // Of a duplicate: the message that was sent first, and the MD5s of this one.
 void tell(SentAnswer& answer, const queue::Sent& sent, bool fifo) {
-  if (!fifo) return;
   answer.id = sent.id.text();
-  answer.sequence_number = sequence_number(sent.seq);
+  if (fifo) answer.sequence_number = sequence_number(sent.seq);
 }
 
 // A receipt that has been overtaken by a later receive deletes nothing, and the request is fine

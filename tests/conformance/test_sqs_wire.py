@@ -49,6 +49,22 @@ class TestJsonProtocol:
         assert re.fullmatch("[A-Za-z0-9-]{1,64}", answer.headers["x-amzn-RequestId"])
         assert set(answer.json()) == {"MD5OfMessageBody", "MessageId"}
 
+    def test_a_producers_retry_is_told_the_id_of_the_message_that_is_there(
+        self, store: Store, json_api: Api, queue: str
+    ) -> None:
+        """docs/sqs.md, x-headrace-dedup-id: an extension of this store."""
+        headers = {
+            "Content-Type": "application/x-amz-json-1.0",
+            "X-Amz-Target": "AmazonSQS.SendMessage",
+            "x-headrace-dedup-id": "order-7",
+        }
+        body = json.dumps({"QueueUrl": queue, "MessageBody": "x"}).encode()
+        answers = [send(signed(store, "POST", "/", body, headers)) for _ in range(2)]
+        assert [answer.status for answer in answers] == [200, 200]
+        there = json_api("ReceiveMessage", QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+        assert len(there) == 1
+        assert [answer.json()["MessageId"] for answer in answers] == [there[0]["MessageId"]] * 2
+
     def test_an_error_names_both_codes(self, store: Store, queue: str) -> None:
         """The same page, "Error responses"; the service model's awsQueryCompatible trait."""
         answer = json_request(store, "PurgeQueue", json.dumps({"QueueUrl": queue + "-none"}).encode())
