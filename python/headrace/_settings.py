@@ -1,5 +1,6 @@
 """Where the services are, and with which keys: from configure(), the environment, the state folder that
-`headrace up` keeps, or the configuration file, in this order."""
+`headrace up` keeps, or the configuration file, in this order; keys at last from AWS_ACCESS_KEY_ID and its
+companions. The program's own commands do the same (src/headrace/client_settings.h)."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from headrace._errors import Unavailable
 
 FILE_NAME = "headrace.toml"
 DEFAULT_LISTEN = "127.0.0.1:9324"
+DEFAULT_DATA = "/var/lib/headrace"
 DEFAULT_REGION = "us-east-1"
 MEND = "run `headrace up`, or set HEADRACE_ENDPOINT and HEADRACE_KEYS, or call headrace.configure()"
 
@@ -68,7 +70,9 @@ def read_client_file(config: pathlib.Path | None) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def endpoint_of(client: Mapping[str, Any], store: Mapping[str, Any], config: pathlib.Path | None) -> str:
+def endpoint_of(
+    client: Mapping[str, Any], table: Mapping[str, Any], config: pathlib.Path | None
+) -> str:
     named = os.environ.get("HEADRACE_ENDPOINT")
     if named:
         return named
@@ -81,7 +85,8 @@ def endpoint_of(client: Mapping[str, Any], store: Mapping[str, Any], config: pat
         raise Unavailable(
             f"nobody said where the services are, and no folder from here up has a {FILE_NAME}: {MEND}"
         )
-    return "http://" + str(store.get("listen", DEFAULT_LISTEN))
+    named = table.get("services", {}).get("endpoint")
+    return str(named or "http://" + str(table.get("store", {}).get("listen", DEFAULT_LISTEN)))
 
 
 def keys_of(path: pathlib.Path) -> tuple[str, str]:
@@ -95,15 +100,16 @@ def keys_of(path: pathlib.Path) -> tuple[str, str]:
 def credentials(
     client: Mapping[str, Any], store: Mapping[str, Any], config: pathlib.Path | None, keys: str
 ) -> tuple[str, str, str]:
-    environment = os.environ
-    if not keys and environment.get("AWS_ACCESS_KEY_ID") and environment.get("AWS_SECRET_ACCESS_KEY"):
-        token = environment.get("AWS_SESSION_TOKEN", "")
-        return environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], token
-    named = keys or environment.get("HEADRACE_KEYS") or str(client.get("keys", ""))
+    named = keys or os.environ.get("HEADRACE_KEYS") or str(client.get("keys", ""))
     if named:
         return *keys_of(pathlib.Path(named)), ""
-    if config and "path" in store:
-        return *keys_of(config.parent / str(store["path"]) / "keys.toml"), ""
+    if config:
+        own = config.parent / str(store.get("path", DEFAULT_DATA)) / "keys.toml"
+        if os.access(own, os.R_OK):
+            return *keys_of(own), ""
+    access, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if access and secret:
+        return access, secret, os.environ.get("AWS_SESSION_TOKEN", "")
     raise Unavailable(f"there is no key to sign requests with: {MEND}")
 
 
@@ -120,9 +126,14 @@ def resolve(overrides: Mapping[str, str]) -> Settings:
         keys = overrides["access_key"], overrides["secret_key"], overrides.get("session_token", "")
     else:
         keys = credentials(client, store, config, overrides.get("keys", ""))
-    region = os.environ.get("HEADRACE_REGION") or client.get("region") or store.get("region")
+    region = (
+        os.environ.get("HEADRACE_REGION")
+        or client.get("region")
+        or services.get("region")
+        or store.get("region")
+    )
     return Settings(
-        endpoint=overrides.get("endpoint") or endpoint_of(client, store, config),
+        endpoint=overrides.get("endpoint") or endpoint_of(client, table, config),
         region=overrides.get("region") or str(region or DEFAULT_REGION),
         access_key=keys[0],
         secret_key=keys[1],

@@ -49,13 +49,19 @@ Client read_client(const std::string& path) {
   return {member("socket"), member("endpoint"), member("keys"), member("region")};
 }
 
-Status add_credentials(ClientSettings& settings) {
-  settings.credentials = {.access_key = environment("AWS_ACCESS_KEY_ID"),
-                          .secret = environment("AWS_SECRET_ACCESS_KEY"),
-                          .session_token = environment("AWS_SESSION_TOKEN")};
-  if (!settings.credentials.access_key.empty() && !settings.credentials.secret.empty()) {
-    settings.keys.clear();
-    return {};
+// Keys that somebody named are meant; those of AWS in the environment may be there for something else, so
+// they count only where there are no others.
+Status add_credentials(ClientSettings& settings, const std::string& named) {
+  settings.keys = first_of({named, settings.config.store.path + "/keys.toml"});
+  std::error_code ignored;
+  if (named.empty() && !std::filesystem::exists(settings.keys, ignored)) {
+    settings.credentials = {.access_key = environment("AWS_ACCESS_KEY_ID"),
+                            .secret = environment("AWS_SECRET_ACCESS_KEY"),
+                            .session_token = environment("AWS_SESSION_TOKEN")};
+    if (!settings.credentials.access_key.empty() && !settings.credentials.secret.empty()) {
+      settings.keys.clear();
+      return {};
+    }
   }
   HR_ASSIGN(const Secrets secrets, load_keys(settings.keys));
   const wire::AccessKey& key = secrets.keys.keys().front();
@@ -98,9 +104,7 @@ Result<ClientSettings> find_services(const ClientFlags& flags) {
                            config.services.endpoint, "http://" + config.store.listen});
   out.region =
       first_of({environment("HEADRACE_REGION"), client.region, config.services.region, config.store.region});
-  out.keys =
-      first_of({flags.keys, environment("HEADRACE_KEYS"), client.keys, config.store.path + "/keys.toml"});
-  HR_TRY(add_credentials(out));
+  HR_TRY(add_credentials(out, first_of({flags.keys, environment("HEADRACE_KEYS"), client.keys})));
   return out;
 }
 

@@ -1,5 +1,7 @@
 // How a command that talks to the services finds them: what the command line says, else what `headrace up`
-// put into the environment, else STATE/client.json beside the configuration file, else [store] of that file.
+// put into the environment, else STATE/client.json beside the configuration file, else [services] and [store]
+// of that file; credentials at last from AWS_ACCESS_KEY_ID and its companions. headrace._settings does the
+// same.
 #pragma once
 
 #include "base/result.h"

@@ -4,6 +4,7 @@ logs, whoever wrote them; and looking changes nothing."""
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import subprocess
 import tomllib
@@ -61,9 +62,10 @@ def request_id(up: Up) -> str:
     return told
 
 
-def jobs(up: Up, *words: str) -> subprocess.CompletedProcess[str]:
+def jobs(up: Up, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [str(binary()), "jobs", "--config", str(up.place.folder / "headrace.toml"), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    variables = os.environ | environment
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=variables)
 
 
 def test_a_job_is_told_with_its_result_and_its_lines(up: Up, request_id: str) -> None:
@@ -106,6 +108,16 @@ def test_the_api_tells_the_same(up: Up, request_id: str) -> None:
     assert told["id"] == DONE and told["result"]["request_id"] == request_id and told["mark"] is None
     queues = {queue["name"]: queue["visible"] for queue in json.loads(up.curl("/_headrace/status"))["queues"]}
     assert queues == {"default-dead": 25}
+
+
+def test_keys_of_aws_in_the_environment_do_not_stand_in_for_the_stores_own(up: Up, request_id: str) -> None:
+    assert request_id
+    told = jobs(up, DONE, AWS_ACCESS_KEY_ID="AKIDOFSOMETHINGELSE", AWS_SECRET_ACCESS_KEY="no")
+    assert told.returncode == 0, told.stderr
+    keys = str(up.place.state / "store" / "keys.toml")
+    endpoint = json.loads((up.place.state / "client.json").read_text())["endpoint"]
+    named = ["--endpoint", endpoint, "--keys", keys]
+    assert jobs(up, DONE, *named, AWS_ACCESS_KEY_ID="AKID", AWS_SECRET_ACCESS_KEY="no").returncode == 0
 
 
 def test_an_unknown_job_is_one_sentence(up: Up) -> None:

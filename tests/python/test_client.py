@@ -454,8 +454,25 @@ def test_settings_come_from_the_environment_client_json_or_the_file(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
     found = settings.resolve({})
-    assert (found.endpoint, found.access_key, found.secret_key) == ("http://127.0.0.1:9", "a", "b")
+    assert (found.endpoint, found.access_key) == ("http://127.0.0.1:9", store.key_id)
     assert settings.resolve({"endpoint": "http://127.0.0.1:10"}).endpoint == "http://127.0.0.1:10"
+
+
+def test_services_name_the_endpoint_and_region_of_clients_and_keys_of_aws_come_last(
+    package: Any, store: Store, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = package._settings
+    text = '[services]\nendpoint = "http://10.0.0.7:9324"\nregion = "eu-west-1"\n[store]\nregion = "r"\n'
+    (tmp_path / "headrace.toml").write_text(text + 'path = "none"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    found = settings.resolve({})
+    assert (found.endpoint, found.region) == ("http://10.0.0.7:9324", "eu-west-1")
+    assert (found.access_key, found.secret_key) == ("a", "b")
+    (tmp_path / "headrace.toml").write_text(text + f'path = "{store.folder}"\n')
+    assert settings.resolve({}).access_key == store.key_id
+    assert settings.resolve({"keys": f"{store.folder}/keys.toml"}).secret_key == store.secret
 
 
 def test_the_module_needs_the_c_library_alone_and_shows_its_entry_only() -> None:
