@@ -66,6 +66,19 @@ def with_installer(files: dict[str, bytes]) -> dict[str, bytes]:
     return files | more | {record: lines.encode()}
 
 
+def move(moves: list[tuple[pathlib.Path, pathlib.Path]]) -> None:
+    """All of them, in order, or none."""
+    done: list[tuple[pathlib.Path, pathlib.Path]] = []
+    try:
+        for source, target in moves:
+            source.rename(target)
+            done.append((source, target))
+    except BaseException:
+        for source, target in reversed(done):
+            target.rename(source)
+        raise
+
+
 def replace(folder: pathlib.Path, files: dict[str, bytes]) -> None:
     """Written beside first; then the former version goes and the new one takes its place."""
     draft = pathlib.Path(tempfile.mkdtemp(prefix=".headrace-", dir=folder))
@@ -75,11 +88,15 @@ def replace(folder: pathlib.Path, files: dict[str, bytes]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
             path.chmod(0o755 if name.endswith(".so") else 0o644)
-        for former in [folder / "headrace", *folder.glob("headrace-*.dist-info")]:
-            if former.exists():
-                former.rename(draft / f"former-{former.name}")
-        for fresh in sorted({name.partition("/")[0] for name in files}):
-            (draft / fresh).rename(folder / fresh)
+        former = [
+            (path, draft / f"former-{path.name}")
+            for path in [folder / "headrace", *folder.glob("headrace-*.dist-info")]
+            if path.exists()
+        ]
+        fresh = [
+            (draft / name, folder / name) for name in sorted({name.partition("/")[0] for name in files})
+        ]
+        move(former + fresh)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -143,3 +144,27 @@ def test_modules_of_the_current_folder_play_no_part(
         [PROGRAM, "python", "install", environment], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_new_version_that_cannot_take_its_place_leaves_the_former_one(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = store_process.ROOT / "python" / "headrace" / "_install.py"
+    spec = importlib.util.spec_from_file_location("installer", file)
+    assert spec and spec.loader
+    installer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(installer)
+    names = ["headrace/__init__.py", "headrace-1.dist-info/RECORD"]
+    installer.replace(tmp_path, {name: b"former" for name in names})
+    rename = pathlib.Path.rename
+
+    def refuse_the_last(source: pathlib.Path, target: pathlib.Path) -> pathlib.Path:
+        if target == tmp_path / "headrace-2.dist-info":
+            raise OSError("no")
+        return rename(source, target)
+
+    monkeypatch.setattr(pathlib.Path, "rename", refuse_the_last)
+    with pytest.raises(OSError, match="no"):
+        installer.replace(tmp_path, {name.replace("1", "2"): b"new" for name in names})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["headrace", "headrace-1.dist-info"]
+    assert [(tmp_path / name).read_bytes() for name in names] == [b"former", b"former"]
