@@ -146,7 +146,7 @@ def blamed_place(error: BaseException) -> tuple[str, int]:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<frozen") and frame.filename != __file__
+        if not frame.filename.startswith("<frozen") and frame.filename not in (__file__, importlib.__file__)
     ]
     root = os.getcwd() + os.sep
     ours = [frame for frame in frames if frame.filename.startswith(root)]
@@ -156,6 +156,7 @@ def blamed_place(error: BaseException) -> tuple[str, int]:
 
 
 def import_modules(names: list[str]) -> None:
+    option = f"worker.{os.environ.get('HEADRACE_POOL', 'default')}.modules"
     for name in names:
         try:
             importlib.import_module(name)
@@ -163,7 +164,7 @@ def import_modules(names: list[str]) -> None:
             file, line = blamed_place(error)
             trace = "".join(traceback.format_exception(error))[-TRACEBACK_MAX:]
             raise StartError(
-                f"cannot import {name}: {type_name(error)}: {message_of(error)}", file, line, trace
+                f"{option}: cannot import {name}: {type_name(error)}: {message_of(error)}", file, line, trace
             ) from error
 
 

@@ -70,7 +70,7 @@ class Services:
                     error.status,
                     f"there is no queue {queue!r}: the worker that serves it makes it when it starts; start "
                     "it with `headrace up` or `headrace worker`",
-                ) from error
+                ) from None
             self._queue_urls[queue] = url
         return url
 

@@ -50,9 +50,9 @@ def read_toml(path: pathlib.Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Unavailable(f"{path} cannot be read: {error.strerror}; {MEND}") from error
+        raise Unavailable(f"{path} cannot be read: {error.strerror}; {MEND}") from None
     except ValueError as error:
-        raise Unavailable(f"{path} is not well-formed: {error}") from error
+        raise Unavailable(f"{path} is not well-formed: {error}") from None
 
 
 def read_client_file(config: pathlib.Path | None) -> Mapping[str, Any]:
@@ -66,7 +66,7 @@ def read_client_file(config: pathlib.Path | None) -> Mapping[str, Any]:
     except OSError:
         return {}
     except ValueError as error:
-        raise Unavailable(f"{folder}/client.json is damaged: {error}; restart `headrace up`") from error
+        raise Unavailable(f"{folder}/client.json is damaged: {error}; restart `headrace up`") from None
     return found if isinstance(found, dict) else {}
 
 
@@ -93,8 +93,8 @@ def keys_of(path: pathlib.Path) -> tuple[str, str]:
     try:
         first = read_toml(path)["key"][0]
         return str(first["id"]), str(first["secret"])
-    except (KeyError, IndexError, TypeError) as error:
-        raise Unavailable(f"{path} holds no [[key]] with id and secret; {MEND}") from error
+    except (KeyError, IndexError, TypeError):
+        raise Unavailable(f"{path} holds no [[key]] with id and secret; {MEND}") from None
 
 
 def credentials(

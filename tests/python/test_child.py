@@ -209,6 +209,12 @@ def test_an_import_error_names_file_and_line(start: Start, tmp_path: pathlib.Pat
     assert child.process.wait(timeout=30) == 2
 
 
+def test_a_module_that_is_not_there_names_the_option_and_no_file_of_pythons_own(start: Start) -> None:
+    failed = start(modules="tsaks", HEADRACE_POOL="slow").receive()
+    assert failed["message"].startswith("worker.slow.modules: cannot import tsaks: ModuleNotFoundError")
+    assert (failed["file"], failed["line"]) == ("", 0)
+
+
 def test_a_syntax_error_names_file_and_line(start: Start, tmp_path: pathlib.Path) -> None:
     failed = start("x = 1\ndef broken(:\n").receive()
     assert (failed["file"], failed["line"]) == (str(tmp_path / "app_tasks.py"), 2)
