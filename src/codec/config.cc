@@ -127,11 +127,21 @@ Wrong check_word(const std::string& value) {
               : std::optional(fmt::format("\"{}\" may only hold a-z, 0-9, '-' and '.'", value));
 }
 
-Wrong check_path(const std::string& value) {
-  const bool clean = !value.empty() &&
-                     std::ranges::none_of(value, [](char c) { return static_cast<unsigned char>(c) < 0x20; });
-  return clean ? std::nullopt : std::optional<std::string>("an empty path, or one with control characters");
+// What other programs' configuration gives a meaning: no value of the file may hold it, since every value may
+// end in theirs.
+constexpr std::string_view kMeant = ";{}$%\"'`\\";
+
+Wrong check_clean(const std::string& value) {
+  if (value.empty()) return "is empty";
+  for (const char c : value) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return "holds a control character";
+    if (kMeant.contains(c))
+      return fmt::format("\"{}\" holds {}, to which other programs give a meaning", value, c);
+  }
+  return {};
 }
+
+Wrong check_path(const std::string& value) { return check_clean(value); }
 
 bool made_of(std::string_view value, std::string_view more, std::size_t bytes_max) {
   return !value.empty() && value.size() <= bytes_max && std::ranges::all_of(value, [&](char c) {
@@ -168,9 +178,86 @@ Wrong check_queue(const std::string& value) {
   return fmt::format("\"{}\" is no queue name: a-z, A-Z, 0-9, '-' and '_', at most 75", value);
 }
 
+bool is_label(std::string_view label) {
+  return made_of(label, "-", 63) && label.front() != '-' && label.back() != '-';
+}
+
+// Labels between dots; the first may be "*" where `wild`.
+bool is_host_name(std::string_view name, bool wild) {
+  if (name.size() > 253) return false;
+  if (wild && name.starts_with("*.")) name.remove_prefix(2);
+  for (;;) {
+    const std::size_t dot = name.find('.');
+    if (!is_label(name.substr(0, dot))) return false;
+    if (dot == name.npos) return true;
+    name.remove_prefix(dot + 1);
+  }
+}
+
 Wrong check_site_name(const std::string& value) {
-  if (made_of(value, "-.*", 253)) return {};
-  return fmt::format("\"{}\" is no host name", value);
+  if (is_host_name(value, true)) return {};
+  return fmt::format("\"{}\" is no host name, such as shop.example or *.shop.example", value);
+}
+
+// Who runs the user's code must not own the host, nor what belongs to other parts of it.
+Wrong check_user(const std::string& value) {
+  if (auto wrong = check_name(value)) return wrong;
+  const bool digits = std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; });
+  if (value == "root" || digits)
+    return fmt::format("\"{}\" may not run the user's code: name an ordinary user", value);
+  for (const char* taken : {"headrace-store", "headrace-api", "www-data", "syslog", "_chrony"})
+    if (value == taken) return fmt::format("\"{}\" belongs to another part of the host", value);
+  return {};
+}
+
+Wrong check_group(const std::string& value) {
+  if (auto wrong = check_name(value)) return wrong;
+  if (value == "root" || value == "headrace") return fmt::format("\"{}\" is no group of people", value);
+  return {};
+}
+
+Wrong check_network_range(const std::string& value) {
+  if (is_network(value)) return {};
+  return fmt::format("\"{}\" is no address or network, such as 10.0.0.0/8 or fd00::/8", value);
+}
+
+Wrong check_allow(const std::string& value) {
+  if (value == "jit" || value == "proc" || value == "nice") return {};
+  return fmt::format("\"{}\" is neither \"jit\", \"proc\" nor \"nice\"", value);
+}
+
+Wrong check_time(const std::string& value) {
+  in6_addr v6{};
+  if (is_host_name(value, false) || inet_pton(AF_INET6, value.c_str(), &v6) == 1) return {};
+  return fmt::format("\"{}\" is neither \"auto\", \"ec2\", \"pool\", \"off\" nor the name of a server",
+                     value);
+}
+
+Wrong check_target(const std::string& value) {
+  const std::size_t colon = value.rfind(':');
+  std::uint16_t port = 0;
+  if (colon != value.npos) std::from_chars(value.data() + colon + 1, value.data() + value.size(), port);
+  if (colon != value.npos && port != 0 && is_host_name(value.substr(0, colon), false) &&
+      value.substr(colon + 1) == std::to_string(port))
+    return {};
+  return fmt::format("\"{}\" is no HOST:PORT, such as logs.example:6514", value);
+}
+
+template <class Place>
+Key ports(Place place) {
+  return {toml::node_type::array, [=](const toml::node& node, Config& out) -> Wrong {
+            std::vector<std::uint32_t> values;
+            for (const auto& item : *node.as_array()) {
+              const auto port = item.value_exact<std::int64_t>();
+              if (!port || *port < 1 || *port > 65'535) return "every item is a port, 1 to 65535";
+              values.push_back(static_cast<std::uint32_t>(*port));
+            }
+            if (values.size() > 64) return "more than 64 ports";
+            std::ranges::sort(values);
+            values.erase(std::ranges::unique(values).begin(), values.end());
+            place(out) = std::move(values);
+            return {};
+          }};
 }
 
 Result<Bounds> parse_bounds(const std::string& value, std::uint32_t most) {
@@ -241,6 +328,25 @@ Result<std::uint64_t> parse_memory(const std::string& value) {
   return bytes;
 }
 
+Result<Duration> parse_drain(const std::string& value) {
+  HR_ASSIGN(const Duration duration, parse_duration(value));
+  if (duration > 12h) return fail(Errc::kInvalid, fmt::format("{} is not in 0s to 12h", value));
+  return duration;
+}
+
+Result<Network> parse_network(const std::string& value) {
+  if (value == "internet") return Network::kInternet;
+  if (value == "none") return Network::kNone;
+  return fail(Errc::kInvalid, fmt::format("\"{}\" is neither \"internet\" nor \"none\"", value));
+}
+
+Result<std::uint64_t> parse_body(const std::string& value) {
+  HR_ASSIGN(const std::uint64_t bytes, parse_size(value));
+  if (bytes < 1'024 || bytes > 1ULL << 40)
+    return fail(Errc::kInvalid, fmt::format("{} is not in 1K to 1024G", value));
+  return bytes;
+}
+
 // A function from Config& to one of its fields.
 #define HR_FIELD(path) [](Config& c) -> auto& { return c.path; }
 
@@ -259,40 +365,63 @@ Table store_table() {
           {"connections_max", number(HR_FIELD(store.connections_max), 16, 100'000)}};
 }
 
+Table site_table() {
+  return {{"names", texts(HR_FIELD(site.names), check_site_name)},
+          {"tls", {toml::node_type::none, set_tls}},
+          {"certificate", text(HR_FIELD(site.certificate), check_path)},
+          {"key", text(HR_FIELD(site.key), check_path)},
+          {"http", text(HR_FIELD(site.http), check_listen)},
+          {"https", text(HR_FIELD(site.https), check_listen)},
+          {"files", text(HR_FIELD(site.files), check_path)},
+          {"store_names", texts(HR_FIELD(site.store_names), check_site_name)},
+          {"trusted_proxies", texts(HR_FIELD(site.trusted_proxies), check_network_range)},
+          {"console", texts(HR_FIELD(site.console), check_network_range)},
+          {"rate", number(HR_FIELD(site.rate), 0, 100'000)},
+          {"connections", number(HR_FIELD(site.connections), 0, 100'000)},
+          {"body_max", parsed(HR_FIELD(site.body_bytes_max), parse_body)}};
+}
+
+Table host_table() {
+  return {{"operators", text(HR_FIELD(host.operators), check_group)},
+          {"firewall", flag(HR_FIELD(host.firewall))},
+          {"time", text(HR_FIELD(host.time), check_time)},
+          {"ssh", ports(HR_FIELD(host.ssh))},
+          {"ports", ports(HR_FIELD(host.ports))},
+          {"syn_rate", number(HR_FIELD(host.syn_rate), 1, 100'000)},
+          {"logs_to", text(HR_FIELD(host.logs_to), check_target)},
+          {"logs_authority", text(HR_FIELD(host.logs_authority), check_path)}};
+}
+
 const std::map<std::string, Table>& schema() {
   static const std::map<std::string, Table> tables = {
       {"app",
        {{"name", text(HR_FIELD(app.name), check_app_name)},
         {"root", text(HR_FIELD(app.root), check_path)},
         {"python", text(HR_FIELD(app.python), check_path)},
-        {"user", text(HR_FIELD(app.user), check_name)}}},
+        {"user", text(HR_FIELD(app.user), check_user)},
+        {"writable", texts(HR_FIELD(app.writable), check_path)},
+        {"allow", texts(HR_FIELD(app.allow), check_allow)}}},
       {"web",
        {{"app", text(HR_FIELD(web.app), check_callable)},
         {"command", texts(HR_FIELD(web.command))},
         {"processes", number(HR_FIELD(web.processes), 1, 64)},
         {"threads", number(HR_FIELD(web.threads), 1, 256)},
-        {"timeout", parsed(HR_FIELD(web.timeout), parse_timeout)}}},
+        {"timeout", parsed(HR_FIELD(web.timeout), parse_timeout)},
+        {"network", parsed(HR_FIELD(web.network), parse_network)}}},
       {"worker.*",
        {{"modules", texts(HR_FIELD(pools.back().modules), check_module)},
         {"queues", texts(HR_FIELD(pools.back().queues), check_queue)},
         {"processes", {toml::node_type::none, set_processes}},
-        {"memory", parsed(HR_FIELD(pools.back().memory_bytes), parse_memory)}}},
+        {"memory", parsed(HR_FIELD(pools.back().memory_bytes), parse_memory)},
+        {"drain", parsed(HR_FIELD(pools.back().drain), parse_drain)},
+        {"network", parsed(HR_FIELD(pools.back().network), parse_network)}}},
       {"services",
        {{"sqs", parsed(HR_FIELD(services.local_sqs), parse_service)},
         {"s3", parsed(HR_FIELD(services.local_s3), parse_service)},
         {"region", text(HR_FIELD(services.region), check_word)},
         {"endpoint", text(HR_FIELD(services.endpoint), check_path)}}},
-      {"site",
-       {{"names", texts(HR_FIELD(site.names), check_site_name)},
-        {"tls", {toml::node_type::none, set_tls}},
-        {"certificate", text(HR_FIELD(site.certificate), check_path)},
-        {"key", text(HR_FIELD(site.key), check_path)},
-        {"http", text(HR_FIELD(site.http), check_listen)},
-        {"https", text(HR_FIELD(site.https), check_listen)}}},
-      {"host",
-       {{"operators", text(HR_FIELD(host.operators), check_name)},
-        {"firewall", flag(HR_FIELD(host.firewall))},
-        {"time", text(HR_FIELD(host.time))}}},
+      {"site", site_table()},
+      {"host", host_table()},
       {"store", store_table()}};
   return tables;
 }
@@ -327,6 +456,7 @@ Status read_table(const std::string& file, const std::string& name, const toml::
       return fail(Errc::kInvalid, fmt::format("{}: {}.{} is {}, but must be {}", at(file, node.source()),
                                               name, word, type_name(node.type()), type_name(rule.type)));
     }
+    out.where[fmt::format("{}.{}", name, word)] = {node.source().begin.line, node.source().begin.column};
     if (!rule.set) continue;
     if (auto wrong = rule.set(node, out)) {
       return fail(Errc::kInvalid, fmt::format("{}: {}.{}: {}", at(file, node.source()), name, word, *wrong));
@@ -358,7 +488,7 @@ Status read_top(const std::string& file, const toml::table& top, Config& out) {
         return fail(Errc::kInvalid,
                     fmt::format("{}: {} must be a table: [{}]", at(file, settings.source()), name, name));
       }
-      out.pools.push_back({.name = std::string(pool.str())});
+      out.pools.emplace_back().name = std::string(pool.str());
       if (auto wrong = check_app_name(out.pools.back().name))
         return fail(Errc::kInvalid, fmt::format("{}: [{}]: {}", at(file, pool.source()), name, *wrong));
       HR_TRY(read_table(file, name, *settings.as_table(), known->second, out));
@@ -418,6 +548,31 @@ Result<std::uint64_t> parse_size(std::string_view text) {
   if (error != std::errc() || !known || count > (std::numeric_limits<std::uint64_t>::max() >> shift))
     return fail(Errc::kInvalid, fmt::format("\"{}\" is not a size such as 512M, 2G or 65536", text));
   return count << shift;
+}
+
+std::string place_of(const Config& config, const std::string& key) {
+  const auto found = config.where.find(key);
+  if (found == config.where.end()) return fmt::format("{}: {}", config.file, key);
+  return fmt::format("{}:{}:{}: {}", config.file, found->second.line, found->second.column, key);
+}
+
+std::string address_text(const HostPort& address) {
+  const bool v6 = address.host.contains(':');
+  return fmt::format("{}{}{}:{}", v6 ? "[" : "", address.host, v6 ? "]" : "", address.port);
+}
+
+bool is_network(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  const std::string address(text.substr(0, slash));
+  in6_addr any{};
+  const bool v4 = inet_pton(AF_INET, address.c_str(), &any) == 1;
+  if (!v4 && inet_pton(AF_INET6, address.c_str(), &any) != 1) return false;
+  if (slash == text.npos) return true;
+  const std::string_view digits = text.substr(slash + 1);
+  unsigned bits = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
+  return error == std::errc() && end == digits.data() + digits.size() && bits <= (v4 ? 32U : 128U) &&
+         digits == std::to_string(bits);
 }
 
 Result<HostPort> parse_listen(std::string_view text) {

@@ -7,6 +7,7 @@
 #include "base/time.h"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,15 @@ struct AppConfig {
   std::string root = ".";          // the folder the user's modules are imported from
   std::string python = "python3";  // the interpreter: a path, or a name that PATH finds
   std::string user;                // who runs the user's code on a host; empty: whoever starts it
+  std::vector<std::string>
+      writable;                    // folders that the user's code may write on a host, beside its own state
+  std::vector<std::string> allow;  // what its sandbox on a host lets through: "jit", "proc", "nice"
+};
+
+// What the sandbox of a host gives a unit that runs the user's code.
+enum class Network : std::uint8_t {
+  kInternet,  // all of it
+  kNone,      // unix sockets only
 };
 
 struct WebConfig {
@@ -48,6 +58,7 @@ struct WebConfig {
   std::uint32_t processes = 2;       // 1 to 64
   std::uint32_t threads = 4;         // of each process, 1 to 256
   Duration timeout = 30s;            // of one request, 1 s to 1 h
+  Network network = Network::kInternet;
 };
 
 struct PoolConfig {
@@ -56,6 +67,8 @@ struct PoolConfig {
   std::vector<std::string> queues = {"default"};
   Bounds processes = {1, 1};       // children, 1 to 256
   std::uint64_t memory_bytes = 0;  // of one child with its descendants; 0: no limit; at least 16 MiB
+  Duration drain = 30s;            // how long running tasks may go on at a stop: its longest task, 0 to 12 h
+  Network network = Network::kInternet;
 };
 
 struct ServicesConfig {
@@ -68,12 +81,30 @@ struct SiteConfig {
   std::vector<std::string> names = {"localhost"};
   std::string certificate, key;  // PEM files; both empty: a self-signed certificate is made
   std::string http, https;       // address and port; empty: what the command that serves the site says
+  std::string files;             // a folder whose files are served under /static/; empty: none
+  std::vector<std::string> store_names;      // host names under which the store is public; none: it is not
+  std::vector<std::string> trusted_proxies;  // networks whose X-Forwarded-For is believed
+  std::vector<std::string> console;          // networks that may reach /_headrace/, beside this host
+  std::uint32_t rate = 50;                   // requests a second of one address, 1 to 100,000; 0: no limit
+  std::uint32_t connections = 64;            // of one address, 1 to 100,000; 0: no limit
+  std::uint64_t body_bytes_max = 256ULL << 20;
 };
 
 struct HostConfig {
-  std::string operators;
+  std::string operators;  // a group that may start and stop our units; empty: none
   bool firewall = true;
-  std::string time = "auto";
+  std::string time = "auto";              // "auto", "ec2", "pool", "off", or an NTP server's name
+  std::vector<std::uint32_t> ssh = {22};  // ports that the firewall never closes
+  std::vector<std::uint32_t> ports;       // more open TCP ports
+  std::uint32_t syn_rate = 50;            // new connections a second of one address, 1 to 100,000
+  std::string logs_to;                    // HOST:PORT: records go there too, over TLS; empty: nowhere
+  std::string logs_authority;             // PEM file of who vouches for that host
+};
+
+// Where a value stands in its file, from 1; line 0: it does not.
+struct Where {
+  std::uint32_t line = 0, column = 0;
+  bool operator==(const Where&) const = default;
 };
 
 struct Config {
@@ -85,7 +116,12 @@ struct Config {
   StoreConfig store;
   SiteConfig site;
   HostConfig host;
+  std::map<std::string, Where>
+      where;  // "site.names" -> the place of its value, for keys that are in the file
 };
+
+// "FILE:LINE:COLUMN: KEY" where the file has the key, else "FILE: KEY".
+std::string place_of(const Config& config, const std::string& key);
 
 // Reads and checks a whole file's text; `name` stands for the file in errors. Paths stay as they are written.
 // kInvalid: "FILE:LINE:COLUMN: what is wrong; the mend".
@@ -103,6 +139,10 @@ struct HostPort {
   bool loopback = false;
 };
 Result<HostPort> parse_listen(std::string_view text);
+std::string address_text(const HostPort& address);  // the same, back
+
+// "10.0.0.0/8", "fd00::/8", "192.0.2.1": an address, or a network by its prefix length.
+bool is_network(std::string_view text);
 
 // The known word closest to `word`, or empty when none is near.
 std::string nearest(std::string_view word, const std::vector<std::string>& known);

@@ -1,5 +1,6 @@
 #include "codec/config.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace hr {
@@ -95,6 +96,66 @@ TEST(Config, a_value_out_of_its_rule_is_refused_with_its_place) {
   }
   EXPECT_EQ(error_of("[worker.a]\nqueues = [\"q\"]\n"),
             "headrace.toml: worker.a.modules is missing: which modules hold its tasks?");
+}
+
+TEST(Config, a_value_that_another_program_would_read_in_its_own_way_is_refused_with_its_place) {
+  for (const char* key :
+       {"[app]\nroot", "[app]\npython", "[app]\nname", "[app]\nuser", "[store]\npath", "[store]\nregion",
+        "[site]\ncertificate", "[site]\nfiles", "[host]\noperators", "[host]\ntime", "[host]\nlogs_to",
+        "[host]\nlogs_authority", "[services]\nendpoint"}) {
+    for (const char* value :
+         {"a;b", "a{b", "a}b", "a\\nb", "a$b", "a%b", "a\\\"b", "a\\\\b", "a'b", "a`b", ""}) {
+      const std::string text = std::string(key) + " = \"" + value + "\"\n";
+      EXPECT_TRUE(error_of(text).starts_with("headrace.toml:2:")) << text << error_of(text);
+    }
+  }
+}
+
+TEST(Config, the_user_s_code_never_runs_as_root_nor_as_another_part_of_the_host) {
+  for (const char* user : {"root", "0", "1000", "headrace-store", "headrace-api", "www-data"})
+    EXPECT_TRUE(
+        error_of(fmt::format("[app]\nuser = \"{}\"\n", user)).starts_with("headrace.toml:2:8: app.user"));
+  EXPECT_EQ(error_of("[app]\nuser = \"shop\"\n"), "");
+}
+
+TEST(Config, what_a_host_is_told_becomes_values) {
+  auto read = parse_config(R"(
+[worker.default]
+modules = ["shop"]
+drain = "15m"
+network = "none"
+[site]
+names = ["shop.example", "*.shop.example"]
+trusted_proxies = ["10.0.0.0/8", "fd00::/8"]
+body_max = "5G"
+[host]
+ssh = [2222, 22, 22]
+time = "ec2"
+logs_to = "logs.example:6514"
+)",
+                           "headrace.toml");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->pools[0].drain, 15min);
+  EXPECT_EQ(read->pools[0].network, Network::kNone);
+  EXPECT_EQ(read->host.ssh, (std::vector<std::uint32_t>{22, 2222}));
+  EXPECT_EQ(read->site.body_bytes_max, 5ULL << 30);
+  EXPECT_EQ(place_of(*read, "host.time"), "headrace.toml:12:8: host.time");
+  EXPECT_EQ(place_of(*read, "host.operators"), "headrace.toml: host.operators");
+}
+
+TEST(Config, networks_and_names_have_their_form) {
+  for (const char* good : {"10.0.0.0/8", "192.0.2.1", "::1", "fd00::/8", "0.0.0.0/0", "::/128"})
+    EXPECT_TRUE(is_network(good)) << good;
+  for (const char* bad : {"", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "10.0.0.0/", "10.0.0.0/08", "a"})
+    EXPECT_FALSE(is_network(bad)) << bad;
+  for (const char* bad : {"shop..example", "-shop.example", "shop.*.example", "*", "*.", "shop_1", ".shop"})
+    EXPECT_TRUE(error_of(fmt::format("[site]\nnames = [\"{}\"]\n", bad)).starts_with("headrace.toml:2:"))
+        << bad;
+  for (const char* bad : {"logs.example", "logs.example:0", "logs.example:65536", ":6514", "a b:1"})
+    EXPECT_TRUE(error_of(fmt::format("[host]\nlogs_to = \"{}\"\n", bad)).starts_with("headrace.toml:2:"))
+        << bad;
+  EXPECT_TRUE(error_of("[host]\nssh = [0]\n").starts_with("headrace.toml:2:"));
+  EXPECT_TRUE(error_of("[worker.a]\ndrain = \"13h\"\n").starts_with("headrace.toml:2:"));
 }
 
 TEST(Config, sizes_and_times_have_units) {

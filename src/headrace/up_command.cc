@@ -31,10 +31,7 @@ std::string url(std::string_view scheme, const HostPort& address) {
   return fmt::format("{}://{}:{}", scheme, host_text(address), address.port);
 }
 
-std::string endpoint(const HostPort& address) {
-  const bool v6 = address.host.contains(':');
-  return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", address.host, v6 ? "]" : "", address.port);
-}
+std::string endpoint(const HostPort& address) { return "http://" + address_text(address); }
 
 // What clients that nobody started from here find the store with.
 std::string client_json(const UpGround& ground) {

@@ -7,12 +7,7 @@
 namespace hr::host {
 namespace {
 
-constexpr Duration kWorkerStops = 40s;  // it lets tasks run for 30 s, then hands them back
-
-std::string address_text(const HostPort& address) {
-  const bool v6 = address.host.contains(':');
-  return fmt::format("{}{}{}:{}", v6 ? "[" : "", address.host, v6 ? "]" : "", address.port);
-}
+constexpr Duration kHandsBack = 10s;  // what a pool needs to give back the tasks it has stopped
 
 Role store_role(const Config& config, const Place& place, const Paths& paths) {
   return {.name = "store",
@@ -81,10 +76,11 @@ Result<std::vector<Role>> topology_of(const Config& config, const Place& place) 
   }
   for (const PoolConfig& pool : config.pools) {
     roles.push_back({.name = "worker-" + pool.name,
-                     .command = {place.program, "worker", "--config", config.file, "--pool", pool.name},
+                     .command = {place.program, "worker", "--config", config.file, "--pool", pool.name,
+                                 "--drain", fmt::format("{}ms", pool.drain.count())},
                      .folder = config.app.root,
                      .after = level,
-                     .stop_limit = kWorkerStops});
+                     .stop_limit = pool.drain + kHandsBack});
   }
   return roles;
 }

@@ -22,11 +22,16 @@ struct Place {
   HostPort store, http, https;  // with the ports they really have
 };
 
+// The state folder of a host that systemd runs: its sockets are in /run, as those of every service there.
+inline constexpr std::string_view kHostState = "/var/lib/headrace", kHostRun = "/run/headrace";
+
 // Every file of a state folder that more than one part knows.
 struct Paths {
   explicit Paths(std::string_view state_folder) : state(state_folder) {}
 
-  std::string run(std::string_view name) const { return state + "/run/" + std::string(name); }
+  std::string run(std::string_view name) const {
+    return (state == kHostState ? std::string(kHostRun) : state + "/run") + "/" + std::string(name);
+  }
   std::string store() const { return state + "/store"; }
   std::string keys() const { return state + "/store/keys.toml"; }
   std::string store_socket() const { return run("store.sock"); }
@@ -35,7 +40,8 @@ struct Paths {
     return run("web-" + std::to_string(instance) + ".sock");
   }
   std::string worker_socket(std::string_view pool) const {
-    return run("worker-" + std::string(pool) + ".sock");
+    const std::string name = "worker-" + std::string(pool);
+    return run(state == kHostState ? name + "/control.sock" : name + ".sock");
   }
   std::string certificate() const { return state + "/tls/cert.pem"; }
   std::string certificate_key() const { return state + "/tls/key.pem"; }

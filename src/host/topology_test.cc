@@ -40,8 +40,9 @@ TEST(Topology, every_role_comes_after_what_it_needs) {
   EXPECT_THAT(role(roles, "store").after, IsEmpty());
   for (const char* middle : {"nginx", "api", "web-1", "web-2"})
     EXPECT_THAT(role(roles, middle).after, ElementsAre("store")) << middle;
-  EXPECT_THAT(role(roles, "worker-mail").command, ElementsAre("/usr/bin/headrace", "worker", "--config",
-                                                              "/srv/shop/headrace.toml", "--pool", "mail"));
+  EXPECT_THAT(role(roles, "worker-mail").command,
+              ElementsAre("/usr/bin/headrace", "worker", "--config", "/srv/shop/headrace.toml", "--pool",
+                          "mail", "--drain", "30000ms"));
   EXPECT_THAT(role(roles, "worker-mail").after, ElementsAre("nginx", "api", "web-1", "web-2"));
 }
 
@@ -74,6 +75,16 @@ TEST(Topology, another_server_gets_the_same_socket_and_is_asked) {
 TEST(Topology, an_application_worker_may_finish_its_longest_request) {
   const auto roles = *topology_of(config("[web]\napp = \"shop:app\"\ntimeout = \"10m\"\n"), place());
   EXPECT_EQ(role(roles, "web-1").stop_limit, 605s);
+}
+
+TEST(Topology, a_pool_may_finish_its_longest_task) {
+  const auto roles = *topology_of(config("[worker.slow]\nmodules = [\"shop\"]\ndrain = \"2h\"\n"), place());
+  EXPECT_EQ(role(roles, "worker-slow").stop_limit, 2h + 10s);
+}
+
+TEST(Topology, the_sockets_of_a_host_that_systemd_runs_are_in_run) {
+  EXPECT_EQ(Paths(kHostState).api_socket(), "/run/headrace/api.sock");
+  EXPECT_EQ(Paths("/srv/shop/.headrace").api_socket(), "/srv/shop/.headrace/run/api.sock");
 }
 
 TEST(Topology, services_of_aws_are_refused) {

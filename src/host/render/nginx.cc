@@ -1,5 +1,7 @@
 #include "host/render/nginx.h"
 
+#include "host/render/nginx_parts.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,20 +11,12 @@
 namespace hr::host {
 namespace {
 
-// How long nginx waits past the application's own limit, so that the application answers first.
-constexpr Duration kPatience = 5s;
-
 bool quotable(std::string_view path) {
   return std::ranges::none_of(
       path, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\' || c == '$'; });
 }
 
 std::string quoted(std::string_view path) { return fmt::format("\"{}\"", path); }
-
-std::string listen_text(const HostPort& address) {
-  const bool v6 = address.host.contains(':');
-  return fmt::format("{}{}{}:{}", v6 ? "[" : "", address.host, v6 ? "]" : "", address.port);
-}
 
 class Writer {
  public:
@@ -70,23 +64,7 @@ class Writer {
   }
 
   void logs() {
-    line(1, "map $request_uri $request_path {{  # without the query, which may hold a signature");
-    line(2, "~^(?<path_alone>[^?]*) $path_alone;");
-    line(1, "}}");
-    line(1, "map $status $status_number {{  # a peer that went away counts as 000, which is no JSON number");
-    line(2, "~^0+$ 0;");
-    line(2, "default $status;");
-    line(1, "}}");
-    line(1, "log_format headrace escape=json '{{\"time\":\"$time_iso8601\",\"unix\":$msec,'");
-    for (const std::string_view part : {
-             R"("request_id":"$request_id",)",
-             R"("remote":"$remote_addr","method":"$request_method","host":"$host","path":"$request_path",)",
-             R"("status":$status_number,"bytes":$body_bytes_sent,"seconds":$request_time,)",
-             R"("upstream":"$upstream_addr","upstream_status":"$upstream_status",)",
-             R"("upstream_seconds":"$upstream_response_time","tls":"$ssl_protocol",)",
-         })
-      line(2, "'{}'", part);
-    line(2, "'\"agent\":\"$http_user_agent\"}}';");
+    out_ += nginx_log_format();
     line(1, "access_log {} headrace;", quoted(paths_.access_log()));
     gap();
   }
@@ -119,24 +97,21 @@ class Writer {
     line(2, "keepalive 4;");
     line(2, "keepalive_timeout 30s;");
     line(1, "}}");
-    line(1, "map $http_upgrade $connection_upgrade {{  # empty: the connection to the application is kept");
-    line(2, "default upgrade;");
-    line(2, "'' '';");
-    line(1, "}}");
+    out_ += nginx_upgrade_map();
     gap();
   }
 
   void server() {
     line(1, "server {{");
-    line(2, "listen {};", listen_text(place_.http));
+    line(2, "listen {};", address_text(place_.http));
     const bool own_directive = facts_.version >= std::array{1, 25, 1};
-    line(2, "listen {} ssl{};", listen_text(place_.https), own_directive ? "" : " http2");
+    line(2, "listen {} ssl{};", address_text(place_.https), own_directive ? "" : " http2");
     if (own_directive) line(2, "http2 on;");
     line(2, "server_name {};", fmt::join(config_.site.names, " "));
     tls();
     gap();
     line(2, "add_header X-Request-Id $request_id always;");
-    proxy();
+    out_ += nginx_proxy(config_.web.timeout);
     gap();
     own_paths();
     line(2, "location / {{");
@@ -153,32 +128,7 @@ class Writer {
     const bool own = !config_.site.certificate.empty();
     line(2, "ssl_certificate {};", quoted(own ? config_.site.certificate : paths_.certificate()));
     line(2, "ssl_certificate_key {};", quoted(own ? config_.site.key : paths_.certificate_key()));
-    line(2, "ssl_protocols TLSv1.2 TLSv1.3;");
-    line(2,
-         "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-         "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-         "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;");
-    line(2, "ssl_prefer_server_ciphers off;");
-    line(2, "ssl_session_cache shared:headrace:1m;");
-    line(2, "ssl_session_tickets off;");
-  }
-
-  // Said once for both locations: a location that sets one header itself would inherit none.
-  void proxy() {
-    const auto patience = std::chrono::ceil<std::chrono::seconds>(config_.web.timeout + kPatience);
-    line(2, "proxy_http_version 1.1;");
-    line(2, "proxy_set_header Host $http_host;");
-    line(2, "proxy_set_header Connection $connection_upgrade;");
-    line(2, "proxy_set_header Upgrade $http_upgrade;");
-    line(2, "proxy_set_header X-Forwarded-For $remote_addr;");
-    line(2, "proxy_set_header X-Forwarded-Proto $scheme;");
-    line(2, "proxy_set_header X-Forwarded-Host $http_host;");
-    line(2, "proxy_set_header X-Request-Id $request_id;");
-    line(2, "proxy_hide_header X-Request-Id;");
-    line(2, "proxy_read_timeout {}s;", patience.count());
-    line(2, "proxy_send_timeout {}s;", patience.count());
-    line(2, "proxy_next_upstream error;  # only what is sent again without harm: no POST");
-    line(2, "proxy_next_upstream_tries 2;");
+    out_ += nginx_tls();
   }
 
   void own_paths() {
