@@ -1,5 +1,6 @@
 // One blocking HTTP connection over TCP or a unix socket, every wait of which has a deadline. Knows nothing
-// of Python but that somebody may want to break off: `Interrupt` is asked when a signal cuts a wait short.
+// of Python but that somebody may want to break off: `Interrupt` is asked twice a second, and when a signal
+// cuts a wait short.
 #pragma once
 
 #include "base/result.h"

@@ -1,5 +1,5 @@
 // headrace._native: what the Python package cannot do in Python, or not as well. Its parts are client.cc
-// (signed requests over blocking sockets) and lease.cc (the end of a child's lease).
+// (signed requests over blocking sockets), lease.cc (the end of a child's lease), web.cc (an HTTP server).
 #include "object.h"
 
 namespace hr::python {

@@ -56,7 +56,7 @@ struct RequestHead {
   std::string target;  // origin-form, as sent: path and query undecoded
   Headers headers;
   Peer peer;
-  std::string request_id;  // the peer's x-request-id where trusted, else made here; [A-Za-z0-9-], at most 64
+  std::string request_id;  // the peer's x-request-id if it is 8 to 64 of [A-Za-z0-9-], else made here
 };
 
 // The body of one request. Reading the first piece answers "Expect: 100-continue".

@@ -13,7 +13,7 @@ struct Limits {
   net::HeadLimits head;                 // 414, 431
   std::size_t connections_max = 1'000;  // further ones wait in the kernel's queue
   Duration header_timeout = 10s;        // from a request's first byte to the end of its headers: 408
-  Duration idle_timeout = 75s;          // between requests: longer than nginx keeps an upstream open (60 s)
+  Duration idle_timeout = 75s;          // between requests: longer than nginx keeps an upstream open (30 s)
   std::uint64_t body_bytes_max = 1ULL << 30;      // 413
   Duration body_stall_timeout = 30s;              // without one byte of the body: 408
   std::uint64_t body_bytes_per_second_min = 256;  // averaged over the time waited for the body: 408
