@@ -30,6 +30,8 @@ void Backlog::link(Slot slot, Where where) {
   m.where = where;
   ++counter(where);
   if (where == Where::kReady) {
+    const Message* const last = ready_last_ == kNoSlot ? nullptr : &(*slab_)[ready_last_];
+    m.lease_ms = last != nullptr && last->visible_at == m.visible_at ? last->lease_ms + 1 : 0;
     m.prev = ready_last_;
     m.next = kNoSlot;
     (ready_last_ == kNoSlot ? ready_first_ : (*slab_)[ready_last_].next) = slot;
@@ -67,6 +69,7 @@ Slot Backlog::follower(Slot slot, Time now) const {
 
 // The first of its group now.
 void Backlog::promote(Slot slot, Time now) {
+  slab_->touch(slot);
   Message& m = (*slab_)[slot];
   const bool leased = m.where == Where::kBehindLeased;
   unlink(slot);
@@ -111,16 +114,12 @@ void Backlog::add(Slot slot, GroupKey group, Time now) {
   Message& m = (*slab_)[slot];
   m.seq = Seq{next_seq_++};
   seqs_.add(m.seq, slot);
-  if (m.moved) {
-    if (moved_in_.size() > 2 * moved_ + 64) {
-      std::erase_if(moved_in_, [&](const MovedIn& in) { return seqs_.find(in.seq) == kNoSlot; });
-      std::make_heap(moved_in_.begin(), moved_in_.end(), kLater);
-    }
-    moved_in_.push_back({m.sent, m.seq});
-    std::push_heap(moved_in_.begin(), moved_in_.end(), kLater);
-    ++moved_;
+  if (m.moved) note_moved(m);
+  if (groups_ == nullptr) {
+    m.group = queue_;
+  } else {
+    join(slot, group);
   }
-  if (groups_ != nullptr) join(slot, group);
   if (is_first(slot)) {
     link(slot, m.visible_at <= now ? Where::kReady : Where::kDelayed);
   } else {
@@ -128,7 +127,57 @@ void Backlog::add(Slot slot, GroupKey group, Time now) {
   }
 }
 
+void Backlog::note_moved(const Message& m) {
+  if (moved_in_.size() > 2 * moved_ + 64) {
+    std::erase_if(moved_in_, [&](const MovedIn& in) { return seqs_.find(in.seq) == kNoSlot; });
+    std::make_heap(moved_in_.begin(), moved_in_.end(), kLater);
+  }
+  moved_in_.push_back({m.sent, m.seq});
+  std::push_heap(moved_in_.begin(), moved_in_.end(), kLater);
+  ++moved_;
+}
+
+bool Backlog::load(Slot slot, GroupKey group) {
+  Message& m = (*slab_)[slot];
+  if (static_cast<std::uint64_t>(m.seq) < next_seq_) return false;  // ascending, each once
+  next_seq_ = static_cast<std::uint64_t>(m.seq) + 1;
+  seqs_.add(m.seq, slot);
+  if (m.moved) note_moved(m);
+  if (groups_ == nullptr) {
+    m.group = queue_;
+  } else {
+    join(slot, group);
+  }
+  return true;
+}
+
+bool Backlog::loaded(Seq next_seq) {
+  if (static_cast<std::uint64_t>(next_seq) < next_seq_) return false;
+  next_seq_ = static_cast<std::uint64_t>(next_seq);
+  std::vector<Slot> ready;
+  for (auto seq = seqs_.at_or_after(Seq{1}); seq;
+       seq = seqs_.at_or_after(Seq{static_cast<std::uint64_t>(*seq) + 1})) {
+    const Slot slot = seqs_.find(*seq);
+    const Where where = (*slab_)[slot].where;
+    if (where == Where::kNowhere || is_first(slot) != (where < Where::kBehind)) return false;
+    if (where == Where::kReady) {
+      ready.push_back(slot);
+    } else {
+      link(slot, where);
+    }
+  }
+  std::ranges::sort(ready, {},
+                    [&](Slot slot) { return std::pair((*slab_)[slot].visible_at, (*slab_)[slot].lease_ms); });
+  for (const Slot slot : ready) {
+    const std::uint32_t place = (*slab_)[slot].lease_ms;  // those before it may be gone
+    link(slot, Where::kReady);
+    (*slab_)[slot].lease_ms = place;
+  }
+  return true;
+}
+
 void Backlog::release(Slot slot, Time now) {
+  slab_->touch(slot);
   unlink(slot);
   if (groups_ != nullptr) leave(slot, now);
   seqs_.erase((*slab_)[slot].seq);
@@ -136,6 +185,7 @@ void Backlog::release(Slot slot, Time now) {
 }
 
 void Backlog::hide(Slot slot, Time visible_at, Time now) {
+  slab_->touch(slot);
   unlink(slot);
   (*slab_)[slot].visible_at = visible_at;
   if (is_first(slot)) {
@@ -207,11 +257,11 @@ SeqMap Backlog::clear() {
   due_.clear();
   behind_.clear();
   group_count_ = 0;
-  if (groups_ != nullptr) owner_ = groups_->new_owner();  // the groups go with their last messages
+  if (groups_ != nullptr) owner_ = groups_->new_owner(queue_);  // the groups go with their last messages
   counts_ = {};
   std::vector<MovedIn>().swap(moved_in_);
   moved_ = 0;
-  first_own_ = Seq{next_seq_};
+  first_own_ = floor_ = Seq{next_seq_};
   return std::move(seqs_);
 }
 

@@ -26,9 +26,12 @@ namespace hr::queue {
 
 class Backlog {
  public:
-  // `groups`: of a FIFO queue, else null.
-  explicit Backlog(Slab& slab, Groups* groups = nullptr)
-      : slab_(&slab), groups_(groups), owner_(groups == nullptr ? 0 : groups->new_owner()) {}
+  // `queue`: its number. `groups`: of a FIFO queue, else null.
+  Backlog(std::uint32_t queue, Slab& slab, Groups* groups)
+      : queue_(queue),
+        slab_(&slab),
+        groups_(groups),
+        owner_(groups == nullptr ? 0 : groups->new_owner(queue)) {}
   Backlog(const Backlog&) = delete;
   Backlog& operator=(const Backlog&) = delete;
 
@@ -57,6 +60,14 @@ class Backlog {
 
   // Every message at once: the queue is empty, the slots are to be given back by the caller.
   SeqMap clear();
+  // The first number that is not of a message cleared away.
+  Seq floor() const { return floor_; }
+
+  // Takes back what was captured: every slot, ascending by number, then the end of it. False: that cannot be
+  // the state of a queue.
+  void load_floor(Seq floor) { floor_ = first_own_ = floor; }
+  bool load(Slot slot, GroupKey group);
+  bool loaded(Seq next_seq);
 
   // A recount; the name of what differs, or nullptr.
   const char* audit() const;
@@ -81,10 +92,12 @@ class Backlog {
   void leave(Slot slot, Time now);
   void promote(Slot slot, Time now);
   const char* audit_groups() const;
+  void note_moved(const Message& message);
   void unlink(Slot slot);
   std::uint64_t& counter(Where where);
   Slot oldest_moved();
 
+  std::uint32_t queue_;
   Slab* slab_;
   Groups* groups_;
   std::uint64_t owner_;
@@ -97,6 +110,7 @@ class Backlog {
   // Retention: what was sent here is in the order of seq, so the first one left is the oldest. What was moved
   // here is in a heap that may still name messages that have gone.
   Seq first_own_{1};
+  Seq floor_{1};
   std::vector<MovedIn> moved_in_;
   std::uint64_t moved_ = 0;  // of them still here
 };

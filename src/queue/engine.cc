@@ -80,6 +80,11 @@ void Engine::State::drop_queue(QueueState& q) {
   by_id.erase(static_cast<std::uint64_t>(q.queue.id));
 }
 
+void Engine::State::free(Slot slot) {
+  leave(slab[slot].at);
+  slab.give_back(slot);
+}
+
 void Engine::State::empty(QueueState& q) {
   buried.push_back({.seqs = q.backlog.clear(), .grouped = q.fifo});
   bury(limits.tick_messages_max);
@@ -180,7 +185,9 @@ Outcome<QueueId> Engine::create(const CreateQueue& request, Time at, Effects& ou
     if (changed(there->attributes, request.attributes) == there->attributes) return there->id;
     return std::unexpected(Fault::kNameExists);
   }
-  if (s.by_id.size() >= s.limits.queues_max) return std::unexpected(Fault::kTooManyQueues);
+  if (s.by_id.size() >= s.limits.queues_max || s.next_queue > kQueueIdMax) {
+    return std::unexpected(Fault::kTooManyQueues);
+  }
   Step step = s.step(at, out);
   Queue queue{.id = QueueId{s.next_queue},
               .account = request.account,
@@ -206,6 +213,7 @@ Outcome<void> Engine::set_attributes(QueueId id, const AttributeChange& change, 
   Step step = s.step(at, out);
   q->queue.attributes = std::move(attributes);
   q->queue.modified = step.now;
+  q->definition = nullptr;
   step.log(QueueChanged{id, step.now, q->queue.attributes, q->queue.tags});
   s.reschedule(*q);
   return {};
@@ -222,6 +230,7 @@ Outcome<void> Engine::tag(QueueId id, const TagChange& change, Time at, Effects&
   Step step = state_->step(at, out);
   q->queue.tags = std::move(tags);
   q->queue.modified = step.now;
+  q->definition = nullptr;
   step.log(QueueChanged{id, step.now, q->queue.attributes, q->queue.tags});
   return {};
 }
@@ -324,7 +333,7 @@ void Engine::place(std::span<const Placement> placements, std::span<const storag
     QueueState* q = state_->find(p.queue);
     const Slot slot = q == nullptr ? kNoSlot : q->backlog.find(p.seq);
     HR_CHECK(p.record < at.size());
-    if (slot != kNoSlot) state_->slab[slot].at = at[p.record];
+    if (slot != kNoSlot) state_->place(slot, at[p.record]);
   }
 }
 
@@ -398,6 +407,7 @@ Outcome<std::vector<Outcome<void>>> Engine::change_visibility(QueueId id, std::s
     if (m.visible_at <= step.now || s.expired(*q, m)) return std::unexpected(Fault::kNotInflight);
     const Time received = m.visible_at - Duration(m.lease_ms);
     if (step.now + v.timeout > received + kLeaseMax) return std::unexpected(Fault::kLeaseTooLong);
+    s.slab.touch(slot);
     m.lease_ms = static_cast<std::uint32_t>((step.now + v.timeout - received).count());
     q->backlog.hide(slot, step.now + v.timeout, step.now);
     record.messages.push_back({receipt.seq, v.timeout});

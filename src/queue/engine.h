@@ -22,6 +22,7 @@
 #include "base/uuid.h"
 #include "queue/queue.h"
 #include "storage/log/record.h"
+#include "storage/state/block.h"
 
 #include <cstdint>
 #include <expected>
@@ -113,6 +114,23 @@ struct Limits {  // each at least 1
   std::size_t tick_messages_max = 1'000;
 };
 
+// A part of a captured state.
+struct CapturedBlock {
+  storage::BlockKey key;
+  Bytes bytes;
+};
+inline constexpr std::uint8_t kMessageBlocks = 3;  // the kind of those that a capture may leave out
+
+// Where a message stands in the log.
+struct Standing {
+  QueueId queue{};
+  Seq seq{};
+  storage::Location at;
+};
+inline constexpr std::uint32_t kWalkEnded = UINT32_MAX;
+inline constexpr std::uint64_t kCopyOverheadMax =
+    20;  // a copy's record may be longer by its queue and number
+
 // At most this much is appended to Effects::records by one command or tick: for the log's admit().
 struct Bound {
   std::size_t records = 0;
@@ -189,6 +207,36 @@ class Engine {
   void place(Effects& step, std::span<const storage::Location> at);
   // A record of a kind that is ours, in log order. kCorrupt when it cannot be one of ours.
   Status restore(const storage::RecoveredRecord& record);
+
+  // --- capture: the state as of one moment, copied in blocks while commands go on ---
+
+  // Between two commands. The blocks are those of a whole state, or without the messages' blocks that are as
+  // they were at the capture before. One at a time: until end_capture().
+  void begin_capture(bool whole);
+  // A block costs about as much as a thousand messages' bytes. None: that was all. Empty bytes: the block has
+  // nothing in it any more.
+  std::optional<CapturedBlock> next_block();
+  // `kept`: it is durable, and the next one may build on it.
+  void end_capture(bool kept);
+
+  // Into an engine that is new: every block, in the order of the keys, then loaded(), then the records after
+  // it.
+  Status load(storage::BlockKey key, ByteView bytes);
+  Status loaded();
+
+  // --- keeping the log short ---
+
+  // Of the records in which messages stand, with what the log adds to each.
+  std::uint64_t live_bytes() const;
+  // The first segment in which a message stands; UINT32_MAX: there is none.
+  std::uint32_t oldest_segment() const;
+  // The messages that stand in a segment before `segment`, a part of the walk from cursor 0 on; at its end
+  // the cursor is kWalkEnded. Messages sent or copied meanwhile stand behind all of them.
+  std::vector<Standing> standing_before(std::uint32_t segment, std::uint32_t& cursor,
+                                        std::size_t chunks) const;
+  // Its `record`, as read from where it stands, to the head of the log; nothing if it is gone or stands
+  // elsewhere by now. kCorrupt: it is not the message's.
+  Status copy(const Standing& message, ByteView record, Effects& out);
 
   // A recount of everything by the slow way; an error names the first counter that differs. For tests and
   // `headrace store check`.

@@ -21,7 +21,7 @@ QueueState* Engine::State::redrive_target(const QueueState& q, const Message& m)
 
 void Engine::State::erase(QueueState& q, Slot slot) {
   q.backlog.release(slot, now);
-  slab.give_back(slot);
+  free(slot);
 }
 
 // Keeps id, content, group, time of sending and receive count; its receipts end with its number.
@@ -54,6 +54,7 @@ Delivery delivery_of(const Queue& queue, const Message& m) {
 }  // namespace
 
 Delivery Engine::State::lease(QueueState& q, Slot slot, Duration length) {
+  slab.touch(slot);
   Message& m = slab[slot];
   if (m.receive_count == 0) m.first_received_ms = static_cast<std::uint32_t>((now - m.sent).count());
   ++m.receive_count;
@@ -145,7 +146,13 @@ void Engine::State::note(QueueState& q, const Fingerprint& attempt, Slot slot) {
   const Handed handed{.seq = m.seq, .receive = m.receive_count, .visible_at = m.visible_at};
   auto* entry = attempts.find(q.queue.id, attempt, now);
   if (entry != nullptr && entry->at == now) {
-    entry->value.push_back(handed);
+    // Loaded from a capture that was going on at this very moment, it may hold what is logged after it.
+    const auto known = std::ranges::find(entry->value, handed.seq, &Handed::seq);
+    if (known == entry->value.end()) {
+      entry->value.push_back(handed);
+    } else {
+      *known = handed;
+    }
     return;
   }
   attempts.forget(now, 2);
@@ -155,6 +162,7 @@ void Engine::State::note(QueueState& q, const Fingerprint& attempt, Slot slot) {
 
 // Another lease for the same receive; it ends 12 hours after that at the latest.
 void Engine::State::extend(QueueState& q, Slot slot, Duration length) {
+  slab.touch(slot);
   Message& m = slab[slot];
   const Time received = m.visible_at - Duration(m.lease_ms);
   const Time end = std::min(now + length, received + kLeaseMax);

@@ -34,7 +34,7 @@ Result<QueueState*> Engine::State::at(QueueId id, Time when) {
 Status Engine::State::apply(QueueCreated& r) {
   if (static_cast<std::uint64_t>(r.queue.id) < next_queue)
     return corrupt("a queue's number for the second time");
-  if (static_cast<std::uint64_t>(r.queue.id) == UINT64_MAX) return corrupt("the last of all numbers");
+  if (static_cast<std::uint64_t>(r.queue.id) > kQueueIdMax) return corrupt("a queue's number out of range");
   if (r.queue.created < now) return corrupt("older than the record before it");
   if (by_name.contains({r.queue.account, r.queue.name})) return corrupt("a queue's name for the second time");
   now = r.queue.created;
@@ -47,6 +47,7 @@ Status Engine::State::apply(QueueChanged& r) {
   q->queue.attributes = std::move(r.attributes);
   q->queue.tags = std::move(r.tags);
   q->queue.modified = r.at;
+  q->definition = nullptr;
   reschedule(*q);
   return {};
 }
@@ -72,7 +73,7 @@ Status Engine::State::apply(MessageSent& r, const storage::Location& where) {
   }
   originals.forget(now, 2);
   retries.forget(now, 2);
-  slab[admit(*q, r)].at = where;
+  place(admit(*q, r), where);
   reschedule(*q);
   return {};
 }
@@ -114,6 +115,7 @@ Status Engine::State::apply(VisibilityChanged& r) {
     if (m.receive_count == 0 || m.visible_at <= now) return corrupt("a lease changed that there is not");
     const Time received = m.visible_at - Duration(m.lease_ms);
     if (now + entry.timeout > received + kLeaseMax) return corrupt("a lease out of range");
+    slab.touch(slot);
     m.lease_ms = static_cast<std::uint32_t>((now + entry.timeout - received).count());
     q->backlog.hide(slot, now + entry.timeout, now);
   }
@@ -169,11 +171,22 @@ Status Engine::State::apply(ReceiveRepeated& r) {
   return {};
 }
 
+// What it says of the message besides its place was so when it was sent.
+Status Engine::State::apply(MessageCopied& r, const storage::Location& where) {
+  const MessageSent& sent = r.sent;
+  QueueState* const q = find(sent.queue);
+  const Slot slot = q == nullptr ? kNoSlot : q->backlog.find(sent.seq);
+  if (slot == kNoSlot) return corrupt("a copy of a message that is not there");
+  if (slab[slot].id != sent.id) return corrupt("a copy of another message");
+  place(slot, where);
+  return {};
+}
+
 Status Engine::restore(const storage::RecoveredRecord& record) {
   HR_ASSIGN(AnyRecord any, decode(record.kind, record.payload));
   return std::visit(
       [&]<class R>(R& r) -> Status {
-        if constexpr (std::is_same_v<R, MessageSent>) {
+        if constexpr (std::is_same_v<R, MessageSent> || std::is_same_v<R, MessageCopied>) {
           return state_->apply(r, record.at);
         } else {
           return state_->apply(r);
@@ -208,6 +221,7 @@ Status Engine::audit() const {
     if (entry.item != q || entry.due != q->deadline) return wrong("its place among the deadlines");
   }
   for (const auto& b : s.buried) messages += b.seqs.size();
+  if (const char* what = s.audit_places()) return fail(Errc::kInvalid, what);
   if (s.buried.empty() && groups != s.groups.used()) return fail(Errc::kInvalid, "groups in use");
   if (s.by_id.size() != s.by_name.size()) return fail(Errc::kInvalid, "queues by number and by name differ");
   if (messages != s.slab.used()) return fail(Errc::kInvalid, "slots in use and messages differ");
@@ -234,8 +248,8 @@ std::string describe(const Message& m, GroupKey group) {
       "  message {} {} sent={} visible={} receives={} here={} first={} lease={} moved={} from={} group={:x} "
       "at={}:{}+{}",
       static_cast<std::uint64_t>(m.seq), m.id.text(), to_ms(m.sent), to_ms(m.visible_at), m.receive_count,
-      m.receives_here, m.first_received_ms, m.lease_ms, m.moved ? 1 : 0, m.source,
-      static_cast<std::uint64_t>(group), m.at.segment, m.at.offset, m.at.bytes);
+      m.receives_here, m.first_received_ms, m.where == Where::kReady ? 0 : m.lease_ms, m.moved ? 1 : 0,
+      m.source, static_cast<std::uint64_t>(group), m.at.segment, m.at.offset, m.at.bytes);
 }
 
 }  // namespace

@@ -51,7 +51,7 @@ void Engine::State::bury(std::size_t at_most) {
     }
     const Slot slot = b.seqs.find(*seq);
     if (b.grouped) groups.leave(slab[slot].group);
-    slab.give_back(slot);
+    free(slot);
     b.seqs.erase(*seq);
     b.next = *seq;
     --at_most;

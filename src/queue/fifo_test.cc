@@ -292,7 +292,7 @@ TEST(Fifo, a_restart_finds_the_same_state_whatever_was_interleaved) {
 
 TEST(FifoMemory, a_group_costs_about_40_bytes_and_goes_with_its_last_message) {
   Groups groups;
-  const std::uint64_t owner = groups.new_owner();
+  const std::uint64_t owner = groups.new_owner(1);
   const std::uint64_t empty = groups.bytes();
   constexpr std::uint64_t kMany = 300'000;
   std::vector<GroupIndex> all;
@@ -300,7 +300,7 @@ TEST(FifoMemory, a_group_costs_about_40_bytes_and_goes_with_its_last_message) {
   EXPECT_EQ(groups.used(), kMany);
   EXPECT_LE((groups.bytes() - empty) / kMany, 41U);
   EXPECT_EQ(groups.join(owner, GroupKey{7}), all[6]);
-  EXPECT_NE(groups.join(groups.new_owner(), GroupKey{7}), all[6]);
+  EXPECT_NE(groups.join(groups.new_owner(1), GroupKey{7}), all[6]);
   EXPECT_TRUE(groups.leave(all[6]));
   for (std::uint64_t i = 0; i < kMany; ++i) EXPECT_FALSE(groups.leave(all[i]));
   EXPECT_EQ(groups.used(), 1U);

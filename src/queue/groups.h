@@ -1,7 +1,7 @@
 // Message groups of FIFO queues: for each (owner, key) the messages of that group, first to last, as a list
 // that the backlog keeps. One table for all queues, in 1,024 parts that grow one at a time, so that no step
 // pays for all of it. An owner is one life of one queue's contents: after a purge the queue has a new one,
-// and the old groups end with the last of their messages.
+// and the old groups end with the last of their messages. Its upper half is the queue's number.
 #pragma once
 
 #include "queue/queue.h"
@@ -31,7 +31,8 @@ class Groups {
   Groups(const Groups&) = delete;
   Groups& operator=(const Groups&) = delete;
 
-  std::uint64_t new_owner() { return ++owners_; }
+  std::uint64_t new_owner(std::uint32_t queue) { return std::uint64_t{queue} << 32 | ++owners_; }
+  static std::uint32_t queue_of(std::uint64_t owner) { return static_cast<std::uint32_t>(owner >> 32); }
   // The group, made when it is not there, with one message more.
   GroupIndex join(std::uint64_t owner, GroupKey key);
   // One message less; without messages the group is gone, and the answer false.
@@ -39,6 +40,7 @@ class Groups {
   Group& operator[](GroupIndex index) { return (*chunks_[index / kChunk])[index % kChunk]; }
   const Group& operator[](GroupIndex index) const { return (*chunks_[index / kChunk])[index % kChunk]; }
 
+  GroupIndex end() const { return static_cast<GroupIndex>(chunks_.size() * kChunk); }
   std::uint64_t used() const { return used_; }
   std::uint64_t bytes() const;  // of memory held
 
@@ -62,7 +64,7 @@ class Groups {
   std::vector<Part> parts_ = std::vector<Part>(kParts);
   GroupIndex free_ = kNone;
   std::uint64_t used_ = 0;
-  std::uint64_t owners_ = 0;
+  std::uint32_t owners_ = 0;
 };
 
 }  // namespace hr::queue

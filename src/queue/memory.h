@@ -49,12 +49,28 @@ class Memory {
   }
   // The oldest one goes, whatever its age.
   void drop_first() {
+    ++dropped_;
     const auto it = entries_.find(order_.front().key);
     // Put again since then: the later place in the order is the one that counts.
     if (it != entries_.end() && it->second.at == order_.front().at) entries_.erase(it);
     order_.pop_front();
   }
   std::size_t size() const { return order_.size(); }
+  using value_type = Value;
+
+  // For a capture: every place in the order has a number that never changes, [first(), end()).
+  std::uint64_t first() const { return dropped_; }
+  std::uint64_t end() const { return dropped_ + order_.size(); }
+  // f(at, queue, fingerprint, value): null where the key was put again later.
+  template <class F>
+  void at(std::uint64_t number, F&& f) const {
+    const Place& place = order_[number - dropped_];
+    const auto it = entries_.find(place.key);
+    const bool current = it != entries_.end() && it->second.at == place.at;
+    f(place.at, place.key.first, place.key.second, current ? &it->second.value : nullptr);
+  }
+  // Loads a place whose value is null there.
+  void put_place(QueueId queue, const Fingerprint& print, Time at) { order_.push_back({at, {queue, print}}); }
 
   // f(queue, fingerprint, entry) for each that is within the window, in the order of their times.
   template <class F>
@@ -83,6 +99,7 @@ class Memory {
 
   std::unordered_map<Key, Entry, Hash> entries_;  // looked up, never walked
   std::deque<Place> order_;
+  std::uint64_t dropped_ = 0;
 };
 
 struct Original {  // of a message sent again

@@ -31,8 +31,7 @@ Bytes encode_content(const MessageContent& content) {
 }
 
 Result<MessageContent> decode_delivered(ByteView record) {
-  constexpr std::uint8_t kSent = 5;  // MessageSent
-  HR_ASSIGN(const AnyRecord any, decode(kSent, record));
+  HR_ASSIGN(const AnyRecord any, decode(kSentKind, record));
   Reader r(std::get<MessageSent>(any).content);
   MessageContent out;
   const std::uint8_t version = r.u8();

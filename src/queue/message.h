@@ -33,7 +33,8 @@ struct MessageContent {
 
 Bytes encode_content(const MessageContent& content);
 
-// `record`: the whole payload of the record a Delivery points at.
+// `record`: the whole payload of the record a Delivery points at: a MessageSent, or a MessageCopied, whose
+// bytes are the same.
 Result<MessageContent> decode_delivered(ByteView record);
 
 }  // namespace hr::queue

@@ -18,8 +18,9 @@
 
 namespace hr::queue {
 
-enum class QueueId : std::uint64_t {};  // never reused
+enum class QueueId : std::uint64_t {};  // never reused; at most kQueueIdMax
 enum class Seq : std::uint64_t {};      // of a message in its queue: from 1, in order of sending
+inline constexpr std::uint64_t kQueueIdMax = UINT32_MAX;
 enum class WaiterId : std::uint64_t {};
 
 // A message group, by a digest of its MessageGroupId. Two groups of one key would only wait for each other.

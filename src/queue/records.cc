@@ -15,6 +15,7 @@ std::uint8_t version_of(const R&) {
 std::uint8_t version_of(const MessageSent& r) {
   return r.group == GroupKey::kNone && !r.deduplication ? 1 : 2;
 }
+std::uint8_t version_of(const MessageCopied& r) { return version_of(r.sent); }
 std::uint8_t version_of(const MessagesReceived& r) { return r.attempt ? 2 : 1; }
 
 // --- writing; the order of the fields is the format ---
@@ -72,6 +73,8 @@ void body(Coder& c, const MessageSent& r) {
   if (version_of(r) >= 2) c.raw().u64(static_cast<std::uint64_t>(r.group)), c.print(r.deduplication);
   c.raw().raw(r.content);
 }
+
+void body(Coder& c, const MessageCopied& r) { body(c, r.sent); }
 
 void entry(Coder& c, Seq v) { c.id(v); }
 void entry(Coder& c, const MessagesReceived::Entry& v) { c.id(v.seq), c.raw().varint(v.receive); }
@@ -193,6 +196,8 @@ void body(Decoder& d, MessageSent& r) {
   }
   r.content = d.raw().raw(d.raw().left());
 }
+
+void body(Decoder& d, MessageCopied& r) { body(d, r.sent); }
 
 void entry(Decoder& d, Seq& v) { d.id(v); }
 void entry(Decoder& d, MessagesReceived::Entry& v) { d.id(v.seq), d.number(v.receive); }

@@ -94,9 +94,17 @@ struct ReceiveRepeated {  // by its attempt id: the same receipts, leased again
   std::vector<Seq> messages;
 };
 
-using AnyRecord =
-    std::variant<QueueCreated, QueueChanged, QueueRemoved, QueuePurged, MessageSent, MessagesReceived,
-                 MessagesErased, VisibilityChanged, MessagesExpired, MessagesDeadLettered, ReceiveRepeated>;
+// The message's record again, so that the segment in which it stood can go: its queue and number as they are
+// now, everything else as it was when it was sent. From here on its content is read here.
+struct MessageCopied {
+  MessageSent sent;
+};
+
+using AnyRecord = std::variant<QueueCreated, QueueChanged, QueueRemoved, QueuePurged, MessageSent,
+                               MessagesReceived, MessagesErased, VisibilityChanged, MessagesExpired,
+                               MessagesDeadLettered, ReceiveRepeated, MessageCopied>;
+
+inline constexpr std::uint8_t kSentKind = 5;  // of MessageSent
 
 storage::Record encode(const AnyRecord& record);
 // Views in the answer point into `payload`.

@@ -10,6 +10,7 @@ Slot Slab::add_chunk() {
     HR_CHECK(chunks_.size() < kNoSlot / kChunk);
     index = static_cast<Slot>(chunks_.size());
     chunks_.emplace_back();
+    changed_.push_back(true);
   } else {
     index = holes_.back();
     holes_.pop_back();
@@ -45,16 +46,19 @@ Slot Slab::take() {
   ++chunk.used;
   ++used_;
   if (chunk.free == kChunk) close(index);
+  touch(index * kChunk + i);
   chunk.slots[i] = Message{};
   return index * kChunk + i;
 }
 
 void Slab::give_back(Slot slot) {
+  touch(slot);
   const Slot index = slot / kChunk;
   Chunk& chunk = *chunks_[index];
   if (chunk.free == kChunk) open(index);
   chunk.slots[slot % kChunk].next = chunk.free;
   chunk.slots[slot % kChunk].where = Where::kNowhere;
+  chunk.slots[slot % kChunk].seq = Seq{};
   chunk.free = slot % kChunk;
   --chunk.used;
   --used_;
@@ -64,6 +68,57 @@ void Slab::give_back(Slot slot) {
     chunks_[index].reset();
     holes_.push_back(index);
     --alive_;
+  }
+}
+
+// A free slot stands nowhere; so does one that waits to be given back, which touch() has still to see.
+bool Slab::in_use(Slot slot) const {
+  const Slot index = slot / kChunk;
+  if (index >= chunks_.size() || chunks_[index] == nullptr) return false;
+  return chunks_[index]->slots[slot % kChunk].seq != Seq{};
+}
+
+std::vector<Slot> Slab::take_changed() {
+  std::vector<Slot> changed;
+  for (Slot index = 0; index < changed_.size(); ++index) {
+    if (changed_[index]) changed.push_back(index);
+  }
+  changed_.assign(changed_.size(), false);
+  return changed;
+}
+
+void Slab::change_all() { changed_.assign(changed_.size(), true); }
+
+bool Slab::load(Slot slot, const Message& message) {
+  const Slot index = slot / kChunk;
+  while (index >= chunks_.size()) {
+    chunks_.emplace_back();
+    changed_.push_back(false);
+  }
+  if (chunks_[index] == nullptr) chunks_[index] = std::make_unique<Chunk>();
+  Chunk& chunk = *chunks_[index];
+  if (chunk.slots[slot % kChunk].seq != Seq{}) return false;
+  chunk.slots[slot % kChunk] = message;
+  ++chunk.used;
+  ++used_;
+  return true;
+}
+
+void Slab::loaded() {
+  for (Slot index = 0; index < chunks_.size(); ++index) {
+    if (chunks_[index] == nullptr) {
+      holes_.push_back(index);
+      continue;
+    }
+    Chunk& chunk = *chunks_[index];
+    chunk.free = kChunk;
+    for (Slot i = kChunk; i > 0; --i) {
+      if (chunk.slots[i - 1].seq != Seq{}) continue;
+      chunk.slots[i - 1].next = chunk.free;
+      chunk.free = i - 1;
+    }
+    ++alive_;
+    if (chunk.free != kChunk) open(index);
   }
 }
 

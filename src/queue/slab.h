@@ -1,6 +1,9 @@
 // Where every message of every queue is kept: slots of one fixed size in chunks of 1,024, named by a 32-bit
 // index that stays valid until the slot is freed. A chunk whose slots are all free goes back to the system.
 // Owned by the engine; the order in which indexes are given out depends on the calls alone.
+//
+// It knows which chunks have changed since the last capture of the state (queue/capture.h): whoever changes
+// what is captured of a message calls touch() before.
 #pragma once
 
 #include "base/time.h"
@@ -10,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -40,11 +44,12 @@ struct Message {
   storage::Location at;                 // of the Sent record; bytes 0 until place()
   std::uint32_t receive_count = 0;      // over its whole life
   std::uint32_t first_received_ms = 0;  // after `sent`; meaningful once receive_count > 0
-  std::uint32_t lease_ms = 0;           // visible_at - the latest receive
+  std::uint32_t lease_ms = 0;           // visible_at - the latest receive. kReady: which of those that became
+                                        // visible at visible_at, from 0
   std::uint32_t prev = 0;               // ready list: the slot before; heaps: the position
   std::uint32_t next = 0;               // ready list: the slot after; free: the next free
                                         // one; kBehind...: the slot before it in its group
-  std::uint32_t group = 0;              // GroupIndex, in FIFO queues
+  std::uint32_t group = 0;              // FIFO queues: GroupIndex. Others: the queue's number
   std::uint32_t group_next = 0;         // the slot after it in its group
   std::uint32_t source = 0;             // the queue it was moved from; 0: none that fits
   std::uint16_t receives_here = 0;      // in this queue, for its redrive policy; stops at its maximum
@@ -59,6 +64,8 @@ class Slab {
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
 
+  static constexpr Slot kChunk = 1024;
+
   Slot take();
   void give_back(Slot slot);
   Message& operator[](Slot slot) { return chunks_[slot / kChunk]->slots[slot % kChunk]; }
@@ -67,8 +74,28 @@ class Slab {
   std::uint64_t used() const { return used_; }
   std::uint64_t chunk_count() const { return alive_; }
 
+  // --- capture ---
+
+  // Whether a slot that is in use holds a message of a queue, or only waits to be given back, its caller
+  // knows.
+  bool in_use(Slot slot) const;
+  Slot chunks_end() const { return static_cast<Slot>(chunks_.size()); }  // above every chunk there is
+  // The chunks changed since the last call, ascending; all there are after change_all().
+  std::vector<Slot> take_changed();
+  void change_all();
+  // The slot is about to change, or to be taken or given back.
+  void touch(Slot slot) {
+    changed_[slot / kChunk] = true;
+    if (before_change) before_change(slot);
+  }
+  std::function<void(Slot)> before_change;
+
+  // --- loading: every slot that was in use, then loaded(), before any other call ---
+
+  bool load(Slot slot, const Message& message);  // false: in use already
+  void loaded();
+
  private:
-  static constexpr Slot kChunk = 1024;
   struct Chunk {
     std::array<Message, kChunk> slots;
     Slot free = 0;  // first free slot of the chunk, linked by `next`
@@ -81,7 +108,8 @@ class Slab {
   void close(Slot chunk);  // has none, or is gone
 
   std::vector<std::unique_ptr<Chunk>> chunks_;
-  std::vector<Slot> holes_;  // indexes of chunks_ that were given back
+  std::vector<bool> changed_;  // as many as chunks_
+  std::vector<Slot> holes_;    // indexes of chunks_ that were given back
   Slot open_ = kNoSlot;
   std::uint64_t used_ = 0;
   std::uint64_t alive_ = 0;

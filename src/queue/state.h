@@ -3,12 +3,14 @@
 #pragma once
 
 #include "queue/backlog.h"
+#include "queue/capture.h"
 #include "queue/engine.h"
 #include "queue/groups.h"
 #include "queue/memory.h"
 #include "queue/records.h"
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,11 +38,14 @@ struct Waiter {
 
 struct QueueState {
   QueueState(Queue q, Slab& slab, Groups& groups)
-      : queue(std::move(q)), fifo(is_fifo(queue)), backlog(slab, fifo ? &groups : nullptr) {}
+      : queue(std::move(q)),
+        fifo(is_fifo(queue)),
+        backlog(static_cast<std::uint32_t>(queue.id), slab, fifo ? &groups : nullptr) {}
 
   Queue queue;
   const bool fifo;
   Backlog backlog;
+  std::shared_ptr<const Bytes> definition;  // the queue as bytes (queue/image.h); null once it has changed
   Waiter* first = nullptr;
   Waiter* last = nullptr;
   Time deadline = Time::max();  // in the heap of all queues, unless Time::max()
@@ -75,6 +80,7 @@ struct Engine::State {
   QueueState* find(QueueId id) const;
   QueueState& add_queue(Queue queue);
   void drop_queue(QueueState& q);
+  void free(Slot slot);
   void empty(QueueState& q);
   bool valid(const Attributes& attributes, QueueId own, bool fifo) const;
   Slot admit(QueueState& q, const MessageSent& record);
@@ -116,6 +122,7 @@ struct Engine::State {
   Status apply(MessagesExpired& r);
   Status apply(MessagesDeadLettered& r);
   Status apply(ReceiveRepeated& r);
+  Status apply(MessageCopied& r, const storage::Location& at);
   Result<QueueState*> at(QueueId id, Time when);
   struct Rescheduled;
 
@@ -124,6 +131,16 @@ struct Engine::State {
     bool grouped = false;
     Seq next{0};
   };
+
+  // --- engine_capture.cc ---
+  void place(Slot slot, const storage::Location& at);
+  void stand(const storage::Location& at);
+  void leave(const storage::Location& at);
+  std::optional<MessageImage> image_of(Slot slot) const;
+  const char* audit_places() const;
+  Status load_head(ByteView block);
+  Status load_queues(ByteView block);
+  Status load_messages(std::uint32_t chunk, ByteView block);
 
   Limits limits;
   Time now{};
@@ -141,6 +158,12 @@ struct Engine::State {
   DeadlineHeap<Waiter*> waits;
   std::uint64_t arrivals = 0;
   std::vector<Buried> buried;
+  std::uint64_t placed_bytes = 0;  // of the records that messages stand in
+  // By segment, from first_standing on: how many. The first is not 0, unless nothing stands anywhere.
+  std::deque<std::uint32_t> standing;
+  std::uint32_t first_standing = 0;
+  std::unique_ptr<Capture> capture;
+  std::unique_ptr<Loading> loading;
 };
 
 struct QueueOrder {

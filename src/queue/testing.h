@@ -59,9 +59,9 @@ class Rig {
     std::vector<storage::Location> at;
     for (storage::Record& r : step.records) {
       bytes += r.payload.size();
-      at.push_back(
-          {1, static_cast<std::uint32_t>(log_.size() * 10), static_cast<std::uint32_t>(r.payload.size())});
       log_.push_back(r);
+      segments_.push_back(segment_);
+      at.push_back(location(log_.size() - 1));
     }
     EXPECT_LE(bytes, bound.bytes);
     engine_->place(step, at);
@@ -168,14 +168,17 @@ class Rig {
   // What a restart would find.
   std::unique_ptr<Engine> restored() const {
     auto engine = std::make_unique<Engine>(limits_);
-    for (std::size_t i = 0; i < log_.size(); ++i) {
-      const storage::Location at{1, static_cast<std::uint32_t>(i * 10),
-                                 static_cast<std::uint32_t>(log_[i].payload.size())};
-      const Status status = engine->restore({i + 1, log_[i].kind, log_[i].payload, at});
-      EXPECT_TRUE(status) << status.error().message;
-    }
+    replay(*engine, 0);
     return engine;
   }
+  // The records from number `from` on.
+  void replay(Engine& engine, std::size_t from) const {
+    for (std::size_t i = from; i < log_.size(); ++i) {
+      const Status status = engine.restore({i + 1, log_[i].kind, log_[i].payload, location(i)});
+      EXPECT_TRUE(status) << status.error().message;
+    }
+  }
+  void next_segment() { ++segment_; }
   void restart() { engine_ = restored(); }
 
  private:
@@ -183,7 +186,15 @@ class Rig {
   std::unique_ptr<Engine> engine_;
   Time now_ = from_ms(1'700'000'000'000);
   std::uint64_t ids_ = 0;
+  // Record i stands at ten times i.
+  storage::Location location(std::size_t i) const {
+    return {segments_[i], static_cast<std::uint32_t>(i * 10),
+            static_cast<std::uint32_t>(log_[i].payload.size())};
+  }
+
   std::vector<storage::Record> log_;
+  std::vector<std::uint32_t> segments_;
+  std::uint32_t segment_ = 1;
   std::vector<Wakeup> wakeups_;
 };
 

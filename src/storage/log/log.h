@@ -30,12 +30,16 @@ struct LogOptions {
   std::uint32_t reserve_segments = 2;
   // When full, append() answers kBusy: bytes appended and not yet written.
   std::uint64_t pending_bytes_max = 64U << 20;
+  // Recovery needs no group before it: segments that end before are not read, and whole groups of the one in
+  // which it stands are replayed all the same.
+  Lsn replay_from = 1;
 };
 
 struct RecoveryReport {
   Lsn first = 1;  // of the first group that the oldest segment may hold
   Lsn last = 0;   // of the last group kept
-  Time logged;    // the latest time in any batch: the clock starts no earlier
+  std::uint64_t segments_read = 0;
+  Time logged;  // the latest time in any batch: the clock starts no earlier
   std::uint64_t segments = 0;
   std::uint64_t bytes_read = 0;
   std::uint64_t torn_bytes = 0;  // cut from the end: unacknowledged by construction
@@ -85,12 +89,15 @@ class SegmentedLog {
   // verified (kCorrupt names segment and byte).
   virtual Result<Bytes> read(const Location& at) const = 0;
   virtual std::uint64_t epoch() const = 0;  // random, new at every open
-  // Drops whole segments that end before `lsn` (their records are needed by nobody). Log thread.
-  virtual Status drop_before(Lsn lsn) = 0;
+  // Drops whole segments that end before `lsn` and are older than `segment`: their records are needed by
+  // nobody. Log thread.
+  virtual Status drop_before(Lsn lsn, std::uint32_t segment) = 0;
 
   struct Stats {
     std::uint64_t segments = 0, bytes = 0, batches = 0, syncs = 0, groups = 0, pending_bytes = 0;
     bool space_refused = false;  // only the reserve is left
+    std::uint32_t first_segment = 1;
+    std::uint64_t written_bytes = 0;  // since the log was opened
   };
   virtual Stats stats() const = 0;
 };

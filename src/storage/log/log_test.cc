@@ -225,11 +225,11 @@ TEST_P(LogConformance, segments_before_an_lsn_are_dropped_whole) {
       flush(*log.log);
     }
     const auto segments = log->stats().segments;
-    ASSERT_TRUE(log->drop_before(1));
+    ASSERT_TRUE(log->drop_before(1, UINT32_MAX));
     EXPECT_EQ(log->stats().segments, segments);
-    ASSERT_TRUE(log->drop_before(30));
+    ASSERT_TRUE(log->drop_before(30, UINT32_MAX));
     EXPECT_LT(log->stats().segments, segments);
-    ASSERT_TRUE(log->drop_before(1000));
+    ASSERT_TRUE(log->drop_before(1000, UINT32_MAX));
     EXPECT_EQ(log->stats().segments, 1U);
     must_append(*log.log, "after");
     flush(*log.log);

@@ -139,6 +139,7 @@ Result<DiskLog::Start> Opener::resume(Survey survey) {
 RecoveryReport report_of(const Survey& survey) {
   return {.first = survey.first,
           .last = survey.end.next - 1,
+          .segments_read = survey.segments_read,
           .logged = survey.end.logged,
           .segments = survey.segments.size(),
           .bytes_read = survey.bytes_read,
@@ -152,7 +153,7 @@ Result<std::unique_ptr<SegmentedLog>> open_log_with(
     const RecoveryRules& rules, os::Disk& disk, os::Entropy& entropy, const LogOptions& options,
     const std::function<Status(const RecoveredRecord&)>& replay, RecoveryReport& report) {
   HR_TRY(check(options));
-  HR_ASSIGN(Survey survey, survey_log(disk, rules, replay));
+  HR_ASSIGN(Survey survey, survey_log(disk, rules, options.replay_from, replay));
   report = report_of(survey);
   Opener opener(disk, entropy, options);
   auto start = survey.segments.empty() ? opener.create() : opener.resume(std::move(survey));

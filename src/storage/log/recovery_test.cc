@@ -211,7 +211,7 @@ TEST_F(LogRecovery, a_power_cut_at_every_operation_of_two_rotations_loses_nothin
     disk_.crash(ops, kLoseAll);
     ASSERT_FALSE(open()) << disk_.trace();
     ASSERT_GE(report_.last, durable) << disk_.trace();
-    ASSERT_TRUE(log_->drop_before(report_.last));
+    ASSERT_TRUE(log_->drop_before(report_.last, UINT32_MAX));
   }
 }
 
@@ -231,7 +231,7 @@ TEST_F(LogRecovery, after_a_failed_write_or_sync_the_log_stays_dead) {
       EXPECT_EQ(log_->write().error().code, Errc::kIo);
       EXPECT_EQ(log_->sync().error().code, Errc::kIo);
       EXPECT_EQ(log_->mark().error().code, Errc::kIo);
-      EXPECT_EQ(log_->drop_before(1).error().code, Errc::kIo);
+      EXPECT_EQ(log_->drop_before(1, UINT32_MAX).error().code, Errc::kIo);
       EXPECT_TRUE(log_->wait(1h));
     }
   }
@@ -254,7 +254,7 @@ TEST_F(LogRecovery, a_full_disk_keeps_its_reserve_and_growth_returns_with_the_sp
     append(Bytes(5'000, 's'), Space::kShrink);
     sync();
   }
-  ASSERT_TRUE(log_->drop_before(20));
+  ASSERT_TRUE(log_->drop_before(20, UINT32_MAX));
   disk_.set_capacity(~0ULL);
   log_->wait(0ms);
   EXPECT_FALSE(log_->stats().space_refused);

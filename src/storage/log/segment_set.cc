@@ -141,6 +141,11 @@ std::shared_ptr<os::File> SegmentSet::find(std::uint32_t number) const {
   return index < segments_.size() ? segments_[index].file : nullptr;
 }
 
+std::uint32_t SegmentSet::first() const {
+  const std::lock_guard lock(mutex_);
+  return segments_.front().number;
+}
+
 std::size_t SegmentSet::count() const {
   const std::lock_guard lock(mutex_);
   return segments_.size();

@@ -62,6 +62,7 @@ class SegmentSet {
   // --- any thread ---
 
   std::shared_ptr<os::File> find(std::uint32_t number) const;
+  std::uint32_t first() const;  // number of the oldest
   std::size_t count() const;
   std::uint64_t bytes() const;  // spares not counted
 

@@ -101,6 +101,7 @@ Status DiskLog::put(PendingBatch& batch) {
   wants_sync_ = wants_sync_ || batch.durable;
   ++batches_;
   groups_ += batch.groups;
+  written_bytes_ += batch.bytes.size();
   return {};
 }
 
@@ -172,11 +173,11 @@ Result<Bytes> DiskLog::read(const Location& at) const {
   return bytes;
 }
 
-Status DiskLog::drop_before(Lsn lsn) {
+Status DiskLog::drop_before(Lsn lsn, std::uint32_t segment) {
   HR_TRY(queue_.alive());
   for (;;) {
     const auto next_base = segments_->second_base();
-    if (!next_base || *next_base > lsn) return {};
+    if (!next_base || *next_base > lsn || segments_->first() >= segment) return {};
     if (Status done = segments_->drop_oldest(); !done) return die(std::move(done).error());
     spare_pause_ = 0;
   }
@@ -189,7 +190,9 @@ SegmentedLog::Stats DiskLog::stats() const {
           .syncs = syncs_,
           .groups = groups_,
           .pending_bytes = queue_.pending_bytes(),
-          .space_refused = queue_.space_refused()};
+          .space_refused = queue_.space_refused(),
+          .first_segment = segments_->first(),
+          .written_bytes = written_bytes_};
 }
 
 }  // namespace hr::storage

@@ -39,7 +39,7 @@ class DiskLog final : public SegmentedLog {
   Status mark() override;
   Result<Bytes> read(const Location& at) const override;
   std::uint64_t epoch() const override { return epoch_; }
-  Status drop_before(Lsn lsn) override;
+  Status drop_before(Lsn lsn, std::uint32_t segment) override;
   Stats stats() const override;
 
   // Makes missing spare segments. A failure is remembered, not returned: the log goes on without.
@@ -67,7 +67,7 @@ class DiskLog final : public SegmentedLog {
   bool wants_sync_ = false;
   std::uint32_t spare_pause_ = 0;  // writes until the next attempt after one failed
 
-  std::atomic<std::uint64_t> batches_{0}, syncs_{0}, groups_{0};
+  std::atomic<std::uint64_t> batches_{0}, syncs_{0}, groups_{0}, written_bytes_{0};
 };
 
 Result<std::unique_ptr<SegmentedLog>> open_log_with(

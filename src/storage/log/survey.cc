@@ -36,8 +36,8 @@ struct Batch {
 
 class Surveyor {
  public:
-  Surveyor(os::Disk& disk, const RecoveryRules& rules, const Replay& replay)
-      : disk_(disk), rules_(rules), replay_(replay) {}
+  Surveyor(os::Disk& disk, const RecoveryRules& rules, Lsn from, const Replay& replay)
+      : disk_(disk), rules_(rules), from_(from), replay_(replay) {}
 
   Result<Survey> run();
 
@@ -48,6 +48,7 @@ class Surveyor {
   Status read_headers();
   Status check_header(const SegmentFile& segment, const SegmentHeader& header) const;
   Status enter(std::size_t index);
+  void pass(std::size_t index);
   Status walk(std::size_t index);
   Result<std::optional<Batch>> next_batch(SegmentReader& reader);
   Result<std::optional<Batch>> try_batch(SegmentReader& reader) const;
@@ -58,6 +59,7 @@ class Surveyor {
 
   os::Disk& disk_;
   const RecoveryRules& rules_;
+  const Lsn from_;
   const Replay& replay_;
   Survey out_;
   std::vector<SegmentHeader> headers_;  // of out_.segments
@@ -72,7 +74,11 @@ Result<Survey> Surveyor::run() {
   HR_TRY(read_headers());
   for (std::size_t i = 0; i < out_.segments.size(); ++i) {
     HR_TRY(enter(i));
-    HR_TRY(walk(i));
+    if (i + 1 < out_.segments.size() && headers_[i + 1].base <= from_) {
+      pass(i);
+    } else {
+      HR_TRY(walk(i));
+    }
   }
   HR_TRY(judge_unfinished());
   return std::move(out_);
@@ -183,6 +189,14 @@ Status Surveyor::enter(std::size_t index) {
   return {};
 }
 
+// To the end of a segment that is not read: the next one's header says where that is.
+void Surveyor::pass(std::size_t index) {
+  const SegmentHeader& next = headers_[index + 1];
+  out_.end.epoch = next.previous_epoch;
+  out_.end.next = next.base;
+  out_.end.at.offset = next.previous_end;
+}
+
 Status Surveyor::walk(std::size_t index) {
   const SegmentFile& segment = out_.segments[index];
   const bool last = index + 1 == out_.segments.size();
@@ -206,6 +220,7 @@ Status Surveyor::walk(std::size_t index) {
                    fmt::format("{} follows, so all of it was durable", segment_path(segment.number + 1)));
   }
   out_.bytes_read += reader.bytes_read();
+  ++out_.segments_read;
   return {};
 }
 
@@ -304,8 +319,8 @@ bool RecoveryRules::continues(const BatchHeader& header, const Chain& chain) con
   return header.epoch == chain.epoch;
 }
 
-Result<Survey> survey_log(os::Disk& disk, const RecoveryRules& rules, const Replay& replay) {
-  return Surveyor(disk, rules, replay).run();
+Result<Survey> survey_log(os::Disk& disk, const RecoveryRules& rules, Lsn from, const Replay& replay) {
+  return Surveyor(disk, rules, from, replay).run();
 }
 
 }  // namespace hr::storage

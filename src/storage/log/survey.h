@@ -42,11 +42,13 @@ struct Survey {
   Chain end;
   Position sealed;  // where the last segment but one ends, and its seal belongs; none: {0, 0}
   Lsn first = 1;
+  std::uint64_t segments_read = 0;
   std::uint64_t bytes_read = 0;
   std::uint64_t torn_bytes = 0;
 };
 
-Result<Survey> survey_log(os::Disk& disk, const RecoveryRules& rules,
+// `from`: segments that end before it are not read beyond their headers.
+Result<Survey> survey_log(os::Disk& disk, const RecoveryRules& rules, Lsn from,
                           const std::function<Status(const RecoveredRecord&)>& replay);
 
 }  // namespace hr::storage
