@@ -1,5 +1,8 @@
 #include "commit/recovery.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -32,10 +35,12 @@ Status load_uploads(const storage::Index& index, object::Engine& objects) {
 class Replay {
  public:
   Replay(Recovered& out, std::vector<object::AppliedRecord>& late)
-      : out_(out), late_(late), applied_(out.index->applied()) {}
+      : out_(out), late_(late), applied_(out.index->applied()), captured_(out.state->position()) {}
 
   Status operator()(const storage::RecoveredRecord& record) {
-    if (is_queue_record(record.kind)) return out_.queues->restore(record);
+    if (is_queue_record(record.kind)) {
+      return record.lsn <= captured_ ? Status() : out_.queues->restore(record);
+    }
     if (!object::is_object_record(record.kind)) {
       return fail(Errc::kCorrupt, "a record of unknown kind " + std::to_string(record.kind) +
                                       "; was the log written by a newer version?");
@@ -50,7 +55,26 @@ class Replay {
   Recovered& out_;
   std::vector<object::AppliedRecord>& late_;
   storage::Lsn applied_;
+  storage::Lsn captured_;
 };
+
+// Neither the state nor the index may be ahead of the log, and none of the records between may be missing.
+Status check_positions(const Recovered& out) {
+  const auto& report = out.report;
+  const auto check = [&](const char* what, storage::Lsn position) -> Status {
+    if (position > report.last) {
+      return fail(Errc::kCorrupt, fmt::format("the {} is ahead of the log: {} > {}; the log has lost records",
+                                              what, position, report.last));
+    }
+    if (position + 1 >= report.first) return {};
+    return fail(Errc::kCorrupt,
+                fmt::format("the log begins at {}, but the {} is only at {}; was it taken from "
+                            "another store, or from an older copy?",
+                            report.first, what, position));
+  };
+  HR_TRY(check("index", out.index->applied()));
+  return check("state", out.state->position());
+}
 
 }  // namespace
 
@@ -62,13 +86,16 @@ Result<Recovered> recover(os::Disk& disk, os::Entropy& entropy, std::unique_ptr<
   out.objects = std::make_unique<object::Engine>(options.objects);
   HR_TRY(load_buckets(*out.index, *out.objects));
   HR_TRY(load_uploads(*out.index, *out.objects));
+  HR_ASSIGN(out.state, storage::open_state_files(disk));
+  HR_TRY(out.state->load(
+      [&](storage::BlockKey block, ByteView bytes) { return out.queues->load(block, bytes); }));
+  HR_TRY(out.queues->loaded());
 
   std::vector<object::AppliedRecord> late;
-  HR_ASSIGN(out.log, storage::open_log(disk, entropy, options.log, Replay(out, late), out.report));
-  if (out.index->applied() > out.report.last) {
-    return fail(Errc::kCorrupt, "the index is ahead of the log: " + std::to_string(out.index->applied()) +
-                                    " > " + std::to_string(out.report.last) + "; the log has lost records");
-  }
+  storage::LogOptions log = options.log;
+  log.replay_from = std::min(out.index->applied(), out.state->position()) + 1;
+  HR_ASSIGN(out.log, storage::open_log(disk, entropy, log, Replay(out, late), out.report));
+  HR_TRY(check_positions(out));
   HR_ASSIGN(out.blobs, storage::open_blobs(disk, out.log->epoch()));
   out.applier = std::make_unique<object::Applier>(*out.index, *out.blobs);
   out.replayed_object_records = late.size();

@@ -1,6 +1,7 @@
-// Brings a store up from its folder: index, log, engines, in the one order that is safe. The index falls back
-// to its durable position; the log's records after it are applied again (idempotent); the queue engine takes
-// every queue record back. Nothing here decides anything.
+// Brings a store up from its folder: state, index, log, engines, in the one order that is safe. The queue
+// engine is what the newest checkpoint says and takes back the queue records after it; the index falls back
+// to its durable position, and the log's records after it are applied again (idempotent). Nothing here
+// decides anything.
 #pragma once
 
 #include "base/result.h"
@@ -12,6 +13,7 @@
 #include "storage/blob/blob.h"
 #include "storage/index/index.h"
 #include "storage/log/log.h"
+#include "storage/state/state_files.h"
 
 #include <memory>
 
@@ -26,6 +28,7 @@ struct RecoveryOptions {
 // Everything below the Store, recovered. The order of members is the order of construction.
 struct Recovered {
   std::unique_ptr<storage::Index> index;
+  std::unique_ptr<storage::StateFiles> state;
   std::unique_ptr<queue::Engine> queues;
   std::unique_ptr<object::Engine> objects;
   std::unique_ptr<storage::SegmentedLog> log;

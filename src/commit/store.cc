@@ -17,7 +17,10 @@ constexpr std::size_t index_of(auto point) { return static_cast<std::size_t>(poi
 
 }  // namespace
 
-Store::Store(Parts parts) : parts_(std::move(parts)) {}
+Store::Store(Parts parts) : parts_(std::move(parts)) {
+  appended_ = durable_appended_ = objects_appended_ = parts_.recovered;
+  std::ranges::fill(reached_, parts_.recovered);
+}
 
 void Store::change_queues(const Cost& cost, storage::Release release, const DecideQueues& decide, Done done) {
   ++stats_.commands;
@@ -185,6 +188,8 @@ void Store::answer_at(Point point, storage::Lsn lsn, Done done) {
 
 void Store::on_written(storage::Lsn upto) { reach(Point::kWritten, upto); }
 void Store::on_durable(storage::Lsn upto) { reach(Point::kDurable, upto); }
+
+storage::Lsn Store::durable() const { return reached_[index_of(Point::kDurable)]; }
 
 void Store::on_applied(storage::Lsn upto) {
   parts_.objects.applied(upto);

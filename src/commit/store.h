@@ -63,6 +63,7 @@ class Store {
     hr::Log diary;
     // Called when next_deadline() has become earlier than at the last tick() or call.
     std::function<void(Time)> deadline_moved;
+    storage::Lsn recovered = 0;  // of the last group that recovery found: it is durable and applied
   };
   explicit Store(Parts parts);
   Store(const Store&) = delete;
@@ -73,6 +74,8 @@ class Store {
   object::Engine& objects() { return parts_.objects; }
   Result<Bytes> read(const storage::Location& at) const { return parts_.log.read(at); }
   Time now() const { return parts_.clock.now(); }
+  storage::Lsn appended() const { return appended_; }  // of the newest group
+  storage::Lsn durable() const;
 
   // --- queues. `decide(engine, now, effects)` runs before this returns, unless the log refuses. ---
   using DecideQueues = std::function<void(queue::Engine&, Time, queue::Effects&)>;

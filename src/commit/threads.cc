@@ -11,17 +11,46 @@ constexpr Duration kIdle = 1s;
 
 }  // namespace
 
-Threads::Threads(Parts parts) : parts_(std::move(parts)) {}
+Threads::Threads(Parts parts)
+    : parts_(std::move(parts)),
+      keeper_({.store = parts_.store,
+               .queues = parts_.queues,
+               .log = parts_.log,
+               .files = parts_.state,
+               .index = parts_.index,
+               .flush_index =
+                   [this] {
+                     const std::lock_guard lock(mutex_);
+                     flush_asked_ = true;
+                     wake_applier_.notify_one();
+                   },
+               .drop_log =
+                   [this](storage::Lsn lsn, std::uint32_t segment) {
+                     {
+                       const std::lock_guard lock(drop_mutex_);
+                       drop_ = {lsn, segment};
+                     }
+                     parts_.log.wake();
+                   },
+               .diary = parts_.diary},
+              parts_.keeper, parts_.replayed) {}
 
 Threads::~Threads() { stop(); }
 
 void Threads::start() {
   log_thread_ = std::thread([this] { run_log(); });
   applier_thread_ = std::thread([this] { run_applier(); });
+  keeper_thread_ = std::thread([this] { run_keeper(); });
 }
 
 void Threads::stop() {
   if (!log_thread_.joinable()) return;
+  {
+    const std::lock_guard lock(keeper_mutex_);
+    keeper_stopping_ = true;
+  }
+  wake_keeper_.notify_one();
+  keeper_thread_.join();
   stopping_ = true;
   parts_.log.wake();
   log_thread_.join();
@@ -39,8 +68,18 @@ void Threads::run_log() {
   while (true) {
     const bool work = parts_.log.wait(kIdle);
     if (auto status = work ? log_step() : parts_.log.mark(); !status) return die(status.error());
+    if (auto status = drop(); !status) return die(status.error());
     if (!work && stopping_) return;
   }
+}
+
+Status Threads::drop() {
+  std::optional<std::pair<storage::Lsn, std::uint32_t>> asked;
+  {
+    const std::lock_guard lock(drop_mutex_);
+    asked = std::exchange(drop_, std::nullopt);
+  }
+  return asked ? parts_.log.drop_before(asked->first, asked->second) : Status();
 }
 
 Status Threads::log_step() {
@@ -58,24 +97,62 @@ void Threads::run_applier() {
   while (true) {
     std::vector<object::AppliedRecord> batch;
     storage::Lsn upto = 0;
-    bool last = false;
+    bool last = false, asked = false;
     {
       std::unique_lock lock(mutex_);
-      wake_applier_.wait_for(lock, kIdle, [&] { return applier_stopping_ || !to_apply_.empty(); });
+      wake_applier_.wait_for(lock, kIdle,
+                             [&] { return applier_stopping_ || flush_asked_ || !to_apply_.empty(); });
       batch = std::exchange(to_apply_, {});
       upto = apply_upto_;
       last = applier_stopping_;
+      asked = std::exchange(flush_asked_, false);
     }
-    if (!batch.empty()) {
+    if (!batch.empty() || asked) {
       auto applied = parts_.applier.apply(batch, upto);
       if (!applied) return die(applied.error());
       applied_ = *applied;
       report();
     }
-    if (auto flushed = parts_.applier.maybe_flush(parts_.clock.now()); !flushed) return die(flushed.error());
+    auto flushed = asked ? parts_.applier.flush() : parts_.applier.maybe_flush(parts_.clock.now());
+    if (!flushed) return die(flushed.error());
     if (last && batch.empty()) break;
   }
   flush();
+}
+
+// --- the keeper ---
+
+void Threads::run_keeper() {
+  while (keeper_pauses(keeper_.pause())) {
+    const Status done = keeper_.next() == Keeper::Where::kOwn
+                            ? keeper_.step()
+                            : on_sequencer([this] { return keeper_.step(); });
+    if (!done) return die(done.error());
+  }
+}
+
+// False: it is to end.
+bool Threads::keeper_pauses(Duration length) {
+  std::unique_lock lock(keeper_mutex_);
+  return !wake_keeper_.wait_for(lock, length, [&] { return keeper_stopping_; });
+}
+
+// Once stop() waits for the keeper nothing that is posted may run any more: the step is left undone, and
+// success said of it.
+Status Threads::on_sequencer(std::move_only_function<Status()> step) {
+  parts_.post([this, work = std::move(step)]() mutable {
+    {
+      const std::lock_guard lock(keeper_mutex_);
+      if (keeper_stopping_) return;
+    }
+    Status done = work();
+    const std::lock_guard lock(keeper_mutex_);
+    step_done_ = std::move(done);
+    wake_keeper_.notify_one();
+  });
+  std::unique_lock lock(keeper_mutex_);
+  wake_keeper_.wait(lock, [&] { return keeper_stopping_ || step_done_.has_value(); });
+  return std::exchange(step_done_, std::nullopt).value_or(Status());
 }
 
 void Threads::flush() {
@@ -92,7 +169,7 @@ void Threads::deliver() {
   const storage::Lsn durable = durable_;
   parts_.store.on_written(written_);
   parts_.store.on_durable(durable);
-  if (auto records = parts_.store.take_applicable(); !records.empty()) hand_over(std::move(records), durable);
+  hand_over(parts_.store.take_applicable(), durable);
   parts_.store.on_applied(applied_);
 }
 
@@ -100,6 +177,7 @@ void Threads::hand_over(std::vector<object::AppliedRecord> records, storage::Lsn
   {
     const std::lock_guard lock(mutex_);
     apply_upto_ = upto;
+    if (records.empty()) return;
     if (to_apply_.empty()) {
       to_apply_ = std::move(records);
     } else {

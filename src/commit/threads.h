@@ -1,9 +1,11 @@
-// The two threads of the commit path: one writes and syncs the log, one applies object records to the index.
-// They report to the Store on its own thread, through `post`. Started once, stopped once; after stop() every
-// group that was appended is durable and applied (or the log had died).
+// The threads of the commit path: one writes and syncs the log, one applies object records to the index, one
+// does what the keeper may block for. They report to the Store on its own thread, through `post`. Started
+// once, stopped once; after stop() every group that was appended is durable and applied (or the log had
+// died).
 #pragma once
 
 #include "base/result.h"
+#include "commit/keeper.h"
 #include "commit/store.h"
 #include "object/applier.h"
 #include "os/clock.h"
@@ -13,7 +15,9 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace hr::commit {
@@ -24,6 +28,12 @@ class Threads {
     Store& store;
     storage::SegmentedLog& log;
     object::Applier& applier;
+    storage::StateFiles& state;
+    queue::Engine& queues;
+    const storage::Index& index;
+    Keeper::Limits keeper;
+    std::uint64_t replayed;  // bytes of log
+    hr::Log diary;
     const os::Clock& clock;
     // Runs its argument soon on the sequencing thread; safe from any thread.
     std::function<void(std::move_only_function<void()>)> post;
@@ -39,10 +49,16 @@ class Threads {
   // Sequencing thread; nothing is appended any more. Blocks until both threads have ended.
   void stop();
 
+  std::uint64_t checkpoints() const { return keeper_.rounds(); }  // sequencing thread
+
  private:
   void run_log();
   void run_applier();
+  void run_keeper();
+  bool keeper_pauses(Duration length);
+  Status on_sequencer(std::move_only_function<Status()> step);
   Status log_step();
+  Status drop();
   void report();   // schedules deliver() once
   void deliver();  // on the sequencing thread: new positions reach the store
   void die(const Error& error);
@@ -50,7 +66,8 @@ class Threads {
   void hand_over(std::vector<object::AppliedRecord> records, storage::Lsn upto);
 
   Parts parts_;
-  std::thread log_thread_, applier_thread_;
+  Keeper keeper_;
+  std::thread log_thread_, applier_thread_, keeper_thread_;
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> report_pending_ = false;
   std::atomic<storage::Lsn> written_ = 0, durable_ = 0, applied_ = 0;
@@ -60,6 +77,15 @@ class Threads {
   std::vector<object::AppliedRecord> to_apply_;
   storage::Lsn apply_upto_ = 0;  // the log holds no further object records up to here
   bool applier_stopping_ = false;
+  bool flush_asked_ = false;
+
+  std::mutex keeper_mutex_;
+  std::condition_variable wake_keeper_;
+  bool keeper_stopping_ = false;
+  std::optional<Status> step_done_;  // of the keeper's step on the sequencing thread
+
+  std::mutex drop_mutex_;
+  std::optional<std::pair<storage::Lsn, std::uint32_t>> drop_;  // for the log thread
 };
 
 }  // namespace hr::commit

@@ -187,11 +187,18 @@ void StoreRole::serve() {
                                       .clock = *clock_,
                                       .entropy = *entropy_,
                                       .diary = diary_,
-                                      .deadline_moved = [this](Time deadline) { ticker_->arm(deadline); }});
+                                      .deadline_moved = [this](Time deadline) { ticker_->arm(deadline); },
+                                      .recovered = recovered_.report.last});
   threads_.emplace(commit::Threads::Parts{
       .store = *store_,
       .log = *recovered_.log,
       .applier = *recovered_.applier,
+      .state = *recovered_.state,
+      .queues = *recovered_.queues,
+      .index = *recovered_.index,
+      .keeper = {.segment_bytes = config_.segment_mib << 20},
+      .replayed = recovered_.report.bytes_read,
+      .diary = diary_,
       .clock = *clock_,
       .post = [this](std::move_only_function<void()> work) { runtime_->post(std::move(work)); },
       .failed =
@@ -220,8 +227,12 @@ void StoreRole::serve() {
                                  .region = config_.region,
                                  .domain = config_.domain,
                                  .diary = diary_});
-  routes_.emplace(StoreRoutes::Parts{
-      .store = *store_, .log = *recovered_.log, .index = *recovered_.index, .sqs = *sqs_, .s3 = *s3_});
+  routes_.emplace(StoreRoutes::Parts{.store = *store_,
+                                     .log = *recovered_.log,
+                                     .index = *recovered_.index,
+                                     .threads = *threads_,
+                                     .sqs = *sqs_,
+                                     .s3 = *s3_});
   net::ServerLimits limits;
   limits.connections_max = config_.connections_max;
   server_.emplace(*runtime_, *routes_, *clock_, *entropy_, diary_, limits);

@@ -70,6 +70,11 @@ std::string StoreRoutes::metrics() const {
             static_cast<double>(log.pending_bytes));
   out.gauge("headrace_log_space_refused", "1 when only the reserve segments are left",
             log.space_refused ? 1 : 0);
+  out.gauge("headrace_log_live_bytes", "Bytes of the log's records in which messages stand",
+            static_cast<double>(parts_.store.queues().live_bytes()));
+  out.counter("headrace_checkpoints_total",
+              "Checkpoints of the queues' state, each followed by a cut of the log",
+              parts_.threads.checkpoints());
   out.counter("headrace_log_groups_total", "Record groups appended", log.groups);
   out.counter("headrace_log_batches_total", "Batches written", log.batches);
   out.counter("headrace_log_syncs_total", "fdatasync calls on the log", log.syncs);

@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "commit/store.h"
+#include "commit/threads.h"
 #include "net/http.h"
 #include "net/server.h"
 #include "s3/front.h"
@@ -21,6 +22,7 @@ class StoreRoutes : public net::Handler {
     const commit::Store& store;
     const storage::SegmentedLog& log;
     const storage::Index& index;
+    const commit::Threads& threads;
     sqs::SqsFront& sqs;
     s3::S3Front& s3;
   };

@@ -238,7 +238,12 @@ void Service::add_system_attributes(wire::sqs::ReceivedMessage& message, const q
 
 Outcome<wire::sqs::ReceivedMessage> Service::read(const queue::Queue& queue, const queue::Delivery& delivery,
                                                   const wire::sqs::ReceiveMessage& request) const {
-  const auto record = parts_.store.read(delivery.content);
+  auto record = parts_.store.read(delivery.content);
+  if (!record && record.error().code == Errc::kNotFound) {
+    // Its segment was cut since it was received: the message stands elsewhere.
+    const auto now = parts_.store.queues().location(delivery.receipt.queue, delivery.receipt.seq);
+    if (now) record = parts_.store.read(*now);
+  }
   auto content = record ? queue::decode_delivered(*record) : std::unexpected(record.error());
   if (!content) {
     parts_.diary.error("sqs.unreadable",

@@ -39,7 +39,7 @@ class LogAbove : public SegmentedLog {
   Status mark() override { return below_->mark(); }
   Result<Bytes> read(const Location& at) const override { return below_->read(at); }
   std::uint64_t epoch() const override { return below_->epoch(); }
-  Status drop_before(Lsn lsn) override { return below_->drop_before(lsn); }
+  Status drop_before(Lsn lsn, std::uint32_t segment) override { return below_->drop_before(lsn, segment); }
   Stats stats() const override { return below_->stats(); }
 
  protected:

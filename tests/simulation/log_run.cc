@@ -187,7 +187,8 @@ bool LogWorld::read() {
 
 bool LogWorld::drop() {
   const Lsn before = oracle_.draw_droppable(random_);
-  if (const Status dropped = log_->drop_before(before); !dropped) return differ(dropped.error().message);
+  if (const Status dropped = log_->drop_before(before, UINT32_MAX); !dropped)
+    return differ(dropped.error().message);
   oracle_.dropped(before);
   return true;
 }
@@ -310,7 +311,7 @@ bool LogWorld::fill_and_free() {
   const auto appended = log_->append(group, SpaceUse::kGrow, Release::kDurable, from_ms(0));
   if (!appended) return differ("space came back, and growth is refused: " + appended.error().message);
   const Lsn durable = oracle_.acknowledged();
-  if (!oracle_.appended(group, *appended) || !settle() || !log_->drop_before(durable))
+  if (!oracle_.appended(group, *appended) || !settle() || !log_->drop_before(durable, UINT32_MAX))
     return differ("after a full disk");
   oracle_.dropped(durable);
   return true;

@@ -24,7 +24,9 @@ class LogAround : public storage::SegmentedLog {
   Status mark() override { return log_->mark(); }
   Result<Bytes> read(const storage::Location& at) const override { return log_->read(at); }
   std::uint64_t epoch() const override { return log_->epoch(); }
-  Status drop_before(storage::Lsn lsn) override { return log_->drop_before(lsn); }
+  Status drop_before(storage::Lsn lsn, std::uint32_t segment) override {
+    return log_->drop_before(lsn, segment);
+  }
   Stats stats() const override { return log_->stats(); }
 
  protected:
@@ -168,6 +170,65 @@ class SkipsSync final : public os::Disk {
   bool files_, folders_;
 };
 
+// Segments go that still hold messages.
+class DropsTooMuch final : public LogAround {
+ public:
+  using LogAround::LogAround;
+  Status drop_before(storage::Lsn lsn, std::uint32_t) override { return log_->drop_before(lsn, UINT32_MAX); }
+};
+
+// Says that what it applied is durable, and flushes nothing.
+class BoastsDurable final : public IndexAround {
+ public:
+  using IndexAround::IndexAround;
+  Status flush() override { return {}; }
+  storage::Lsn durable() const override { return index_.applied(); }
+};
+
+// Passes everything on; a bug overrides one step.
+class StateAround : public storage::StateFiles {
+ public:
+  explicit StateAround(std::unique_ptr<storage::StateFiles> files) : files_(std::move(files)) {}
+  storage::Lsn position() const override { return files_->position(); }
+  Status load(const Take& take) const override { return files_->load(take); }
+  bool wasteful() const override { return files_->wasteful(); }
+  Status begin(std::optional<std::uint8_t> carried) override { return files_->begin(carried); }
+  Status add(storage::BlockKey key, ByteView bytes) override { return files_->add(key, bytes); }
+  Status commit(storage::Lsn position) override { return files_->commit(position); }
+  Stats stats() const override { return files_->stats(); }
+
+ protected:
+  std::unique_ptr<storage::StateFiles> files_;
+};
+
+// A block of messages that has changed stays as it was.
+class LosesBlocks final : public StateAround {
+ public:
+  using StateAround::StateAround;
+  Status add(storage::BlockKey key, ByteView bytes) override {
+    return key.kind == queue::kMessageBlocks && ++count_ % 3 == 0 ? Status() : files_->add(key, bytes);
+  }
+
+ private:
+  int count_ = 0;
+};
+
+// Says that it holds one group more than it does.
+class ClaimsMore final : public StateAround {
+ public:
+  using StateAround::StateAround;
+  Status commit(storage::Lsn position) override { return files_->commit(position + 1); }
+};
+
+template <class Around>
+StoreParts with_state() {
+  StoreParts parts;
+  parts.state = [](std::unique_ptr<storage::StateFiles> files) {
+    return std::make_unique<Around>(std::move(files));
+  };
+  return parts;
+}
+
 template <class Around>
 StoreParts with_log() {
   StoreParts parts;
@@ -205,6 +266,12 @@ std::vector<StorePlant> store_plants() {
   StoreParts loses;
   loses.index = [](storage::Index& index) { return std::make_unique<LosesChanges>(index); };
   plants.push_back({"the index moves on without a change", std::move(loses)});
+  plants.push_back({"segments go in which messages stand", with_log<DropsTooMuch>()});
+  StoreParts boasts;
+  boasts.index = [](storage::Index& index) { return std::make_unique<BoastsDurable>(index); };
+  plants.push_back({"the index is not flushed when it says so", std::move(boasts)});
+  plants.push_back({"a checkpoint keeps an old block", with_state<LosesBlocks>()});
+  plants.push_back({"a checkpoint claims a later position", with_state<ClaimsMore>()});
   return plants;
 }
 

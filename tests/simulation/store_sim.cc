@@ -29,11 +29,15 @@ bool simulate(const Options& o) {
     total.operations += run.operations;
     total.crashes += run.crashes;
     total.acknowledged += run.acknowledged;
+    total.rounds += run.rounds;
+    total.dropped += run.dropped;
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  fmt::print("{} seeds ({:.0f}/s), {} operations, {} acknowledged, {} crashes: every promise kept\n", o.seeds,
-             static_cast<double>(o.seeds) / took.count(), total.operations, total.acknowledged,
-             total.crashes);
+  fmt::print(
+      "{} seeds ({:.0f}/s), {} operations, {} acknowledged, {} crashes, {} checkpoints, {} segments gone: "
+      "every promise kept\n",
+      o.seeds, static_cast<double>(o.seeds) / took.count(), total.operations, total.acknowledged,
+      total.crashes, total.rounds, total.dropped);
   return true;
 }
 

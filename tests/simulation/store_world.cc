@@ -68,6 +68,7 @@ class World {
       step();
     }
     if (!run_.difference) crash(true);
+    if (!run_.difference) shrink();
     return run_;
   }
 
@@ -90,11 +91,27 @@ class World {
                                         .clock = clock_,
                                         .entropy = entropy_,
                                         .diary = hr::Log(silent_),
-                                        .deadline_moved = {}});
+                                        .deadline_moved = {},
+                                        .recovered = recovered_->report.last});
+    if (parts_.state) recovered_->state = parts_.state(std::move(recovered_->state));
+    keeper_.emplace(commit::Keeper::Parts{.store = *store_,
+                                          .queues = *recovered_->queues,
+                                          .log = *recovered_->log,
+                                          .files = *recovered_->state,
+                                          .index = *recovered_->index,
+                                          .flush_index = [this] { flush_index(); },
+                                          .drop_log = [this](auto lsn, auto segment) { drop(lsn, segment); },
+                                          .diary = hr::Log(silent_)},
+                    commit::Keeper::Limits{.checkpoint_bytes = 24U << 10,
+                                           .segment_bytes = options.log.segment_bytes,
+                                           .copy_bytes = 4U << 10},
+                    recovered_->report.bytes_read);
   }
 
   void crash(bool power) {
     ++run_.crashes;
+    run_.rounds += keeper_->rounds();
+    keeper_.reset();
     store_.reset();
     const bool twice = dice_.percent(20);
     recovered_.reset();
@@ -113,6 +130,7 @@ class World {
   // Recovery again, from what recovery left: the same state.
   void again() {
     const auto before = described();
+    keeper_.reset();
     store_.reset();
     recovered_.reset();
     disk_.crash(dice_.u64());
@@ -161,6 +179,45 @@ class World {
     store_->on_applied(*applied);
     if (dice_.percent(10)) static_cast<void>(recovered_->applier->flush());
   }
+  void flush_index() {
+    apply();
+    auto applied = recovered_->applier->apply({}, store_->durable());
+    if (!applied) return differ("apply failed: " + applied.error().message);
+    static_cast<void>(recovered_->applier->flush());
+  }
+  void drop(storage::Lsn lsn, std::uint32_t segment) {
+    const auto first = recovered_->log->stats().first_segment;
+    if (auto dropped = recovered_->log->drop_before(lsn, segment); !dropped)
+      store_->on_failed(dropped.error());
+    run_.dropped += recovered_->log->stats().first_segment - first;
+  }
+  void keep() {
+    if (auto kept = keeper_->step(); !kept) differ("the keeper failed: " + kept.error().message);
+  }
+  // With everything deleted the log is short, and so it is found again.
+  void shrink() {
+    for (const auto queue : {jobs_, events_}) {
+      store_->change_queues(
+          {.records = 4, .bytes = 1024, .space = storage::Space::kShrink}, storage::Release::kDurable,
+          [&](queue::Engine& engine, Time now, queue::Effects& out) {
+            static_cast<void>(engine.purge(queue, now, out));
+          },
+          [](Status) {});
+    }
+    messages_.clear();
+    for (int i = 0; i < 200 && !run_.difference; ++i) {
+      settle();
+      store_->tick();
+      if (i < 100) send();
+      keep();
+    }
+    const auto log = recovered_->log->stats();
+    const std::uint64_t live = recovered_->queues->live_bytes();
+    if (log.bytes > 4 * live + 4 * (64U << 10)) {
+      return differ(fmt::format("the log is {} bytes long, {} of them live", log.bytes, live));
+    }
+    again();
+  }
   void settle() {
     while (recovered_->log->wait(0ms)) log_write();
     log_sync();
@@ -198,7 +255,8 @@ class World {
   }
 
   void step() {
-    const auto dice = dice_.below(1'000);
+    const auto dice = dice_.below(1'300);
+    if (dice >= 1'000) return keep();
     if (dice < 180) return send();
     if (dice < 300) return receive();
     if (dice < 400) return erase();
@@ -219,7 +277,8 @@ class World {
   }
 
   void send() {
-    const std::string body = fmt::format("m{}-{}", ++number_, std::string(dice_.below(200), 'b'));
+    const std::string body =
+        fmt::format("m{}-{}", ++number_, std::string(dice_.below(dice_.percent(20) ? 6'000 : 200), 'b'));
     const queue::SendEntry entry{.id = entropy_.uuid(),
                                  .content = queue::encode_content({.body = body,
                                                                    .attributes = {},
@@ -467,6 +526,7 @@ class World {
   Silent silent_;
   std::optional<commit::Recovered> recovered_;
   std::optional<commit::Store> store_;
+  std::optional<commit::Keeper> keeper_;
   std::vector<object::AppliedRecord> to_apply_;
   storage::Lsn written_ = 0;
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/time.h"
+#include "commit/keeper.h"
 #include "commit/recovery.h"
 #include "commit/store.h"
 #include "sim/random.h"
@@ -33,11 +34,13 @@ struct StoreParts {
   WrapIndex index;
   storage::Release delete_release = storage::Release::kDurable;
   bool durable_is_written = false;  // the log thread reports what it wrote as durable
+  using WrapState = std::function<std::unique_ptr<storage::StateFiles>(std::unique_ptr<storage::StateFiles>)>;
+  WrapState state;
 };
 
 struct StoreRun {
   std::optional<std::string> difference;  // none: the store kept its promises
-  std::uint64_t operations = 0, crashes = 0, acknowledged = 0;
+  std::uint64_t operations = 0, crashes = 0, acknowledged = 0, rounds = 0, dropped = 0;
 };
 
 StoreRun run_store_world(std::uint64_t seed, std::uint64_t operations, const StoreParts& parts);
