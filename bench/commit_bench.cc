@@ -85,11 +85,13 @@ class Bench {
                 .clock = *clock_,
                 .entropy = *entropy_,
                 .diary = hr::Log(silent_),
-                .deadline_moved = {}}),
+                .deadline_moved = {},
+                .recovered = parts_.report.last}),
         threads_({.store = store_,
-                  .log = *parts_.log,
-                  .applier = *parts_.applier,
+                  .recovered = parts_,
                   .clock = *clock_,
+                  .keeper = {},
+                  .diary = hr::Log(silent_),
                   .post = [this](std::move_only_function<void()> work) { inbox_.post(std::move(work)); },
                   .failed = [](const Error& error) { must(Result<int>(std::unexpected(error))); }}) {
     threads_.start();

@@ -13,11 +13,13 @@ constexpr Duration kIdle = 1s;
 
 Threads::Threads(Parts parts)
     : parts_(std::move(parts)),
+      log_(*parts_.recovered.log),
+      applier_(*parts_.recovered.applier),
       keeper_({.store = parts_.store,
-               .queues = parts_.queues,
-               .log = parts_.log,
-               .files = parts_.state,
-               .index = parts_.index,
+               .queues = *parts_.recovered.queues,
+               .log = *parts_.recovered.log,
+               .files = *parts_.recovered.state,
+               .index = *parts_.recovered.index,
                .flush_index =
                    [this] {
                      const std::lock_guard lock(mutex_);
@@ -30,10 +32,10 @@ Threads::Threads(Parts parts)
                        const std::lock_guard lock(drop_mutex_);
                        drop_ = {lsn, segment};
                      }
-                     parts_.log.wake();
+                     log_.wake();
                    },
                .diary = parts_.diary},
-              parts_.keeper, parts_.replayed) {}
+              parts_.keeper, parts_.recovered.report.bytes_read) {}
 
 Threads::~Threads() { stop(); }
 
@@ -52,7 +54,7 @@ void Threads::stop() {
   wake_keeper_.notify_one();
   keeper_thread_.join();
   stopping_ = true;
-  parts_.log.wake();
+  log_.wake();
   log_thread_.join();
   deliver();
   {
@@ -66,8 +68,8 @@ void Threads::stop() {
 
 void Threads::run_log() {
   while (true) {
-    const bool work = parts_.log.wait(kIdle);
-    if (auto status = work ? log_step() : parts_.log.mark(); !status) return die(status.error());
+    const bool work = log_.wait(kIdle);
+    if (auto status = work ? log_step() : log_.mark(); !status) return die(status.error());
     if (auto status = drop(); !status) return die(status.error());
     if (!work && stopping_) return;
   }
@@ -79,15 +81,15 @@ Status Threads::drop() {
     const std::lock_guard lock(drop_mutex_);
     asked = std::exchange(drop_, std::nullopt);
   }
-  return asked ? parts_.log.drop_before(asked->first, asked->second) : Status();
+  return asked ? log_.drop_before(asked->first, asked->second) : Status();
 }
 
 Status Threads::log_step() {
-  HR_ASSIGN(const storage::Lsn written, parts_.log.write());
+  HR_ASSIGN(const storage::Lsn written, log_.write());
   written_ = written;
   report();
-  if (!parts_.log.wants_sync()) return {};
-  HR_ASSIGN(const storage::Lsn durable, parts_.log.sync());
+  if (!log_.wants_sync()) return {};
+  HR_ASSIGN(const storage::Lsn durable, log_.sync());
   durable_ = durable;
   report();
   return {};
@@ -108,12 +110,12 @@ void Threads::run_applier() {
       asked = std::exchange(flush_asked_, false);
     }
     if (!batch.empty() || asked) {
-      auto applied = parts_.applier.apply(batch, upto);
+      auto applied = applier_.apply(batch, upto);
       if (!applied) return die(applied.error());
       applied_ = *applied;
       report();
     }
-    auto flushed = asked ? parts_.applier.flush() : parts_.applier.maybe_flush(parts_.clock.now());
+    auto flushed = asked ? applier_.flush() : applier_.maybe_flush(parts_.clock.now());
     if (!flushed) return die(flushed.error());
     if (last && batch.empty()) break;
   }
@@ -156,7 +158,7 @@ Status Threads::on_sequencer(std::move_only_function<Status()> step) {
 }
 
 void Threads::flush() {
-  if (auto flushed = parts_.applier.flush(); !flushed) die(flushed.error());
+  if (auto flushed = applier_.flush(); !flushed) die(flushed.error());
 }
 
 void Threads::report() {

@@ -6,10 +6,9 @@
 
 #include "base/result.h"
 #include "commit/keeper.h"
+#include "commit/recovery.h"
 #include "commit/store.h"
-#include "object/applier.h"
 #include "os/clock.h"
-#include "storage/log/log.h"
 
 #include <atomic>
 #include <condition_variable>
@@ -26,15 +25,10 @@ class Threads {
  public:
   struct Parts {
     Store& store;
-    storage::SegmentedLog& log;
-    object::Applier& applier;
-    storage::StateFiles& state;
-    queue::Engine& queues;
-    const storage::Index& index;
-    Keeper::Limits keeper;
-    std::uint64_t replayed;  // bytes of log
-    hr::Log diary;
+    Recovered& recovered;
     const os::Clock& clock;
+    Keeper::Limits keeper;
+    hr::Log diary;
     // Runs its argument soon on the sequencing thread; safe from any thread.
     std::function<void(std::move_only_function<void()>)> post;
     // Called on the sequencing thread when the log or the index has failed: the process is to end.
@@ -66,6 +60,8 @@ class Threads {
   void hand_over(std::vector<object::AppliedRecord> records, storage::Lsn upto);
 
   Parts parts_;
+  storage::SegmentedLog& log_;
+  object::Applier& applier_;
   Keeper keeper_;
   std::thread log_thread_, applier_thread_, keeper_thread_;
   std::atomic<bool> stopping_ = false;

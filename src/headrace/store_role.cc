@@ -191,15 +191,10 @@ void StoreRole::serve() {
                                       .recovered = recovered_.report.last});
   threads_.emplace(commit::Threads::Parts{
       .store = *store_,
-      .log = *recovered_.log,
-      .applier = *recovered_.applier,
-      .state = *recovered_.state,
-      .queues = *recovered_.queues,
-      .index = *recovered_.index,
-      .keeper = {.segment_bytes = config_.segment_mib << 20},
-      .replayed = recovered_.report.bytes_read,
-      .diary = diary_,
+      .recovered = recovered_,
       .clock = *clock_,
+      .keeper = {.segment_bytes = config_.segment_mib << 20},
+      .diary = diary_,
       .post = [this](std::move_only_function<void()> work) { runtime_->post(std::move(work)); },
       .failed =
           [this](const Error& error) {
