@@ -27,6 +27,7 @@ struct Capture {
   };
 
   Bytes head;
+  Bytes moves;  // may be empty
   std::vector<Definition> queues;
   std::size_t next_queue = 0;
   std::uint32_t queue_page = 0;

@@ -55,6 +55,7 @@ class Traffic {
   // `clears`: queues are purged and removed too.
   Traffic(unsigned seed, bool clears) : dice_(seed), clears_(clears) {
     const QueueId dead = rig.create("dead"), dead_fifo = rig.create("dead.fifo");
+    dead_ = dead;
     AttributeChange change;
     change.redrive = Redrive{dead, 2};
     jobs_ = rig.create("jobs", change);
@@ -93,6 +94,9 @@ class Traffic {
       default:
         if (clears_ && below(12) == 0) static_cast<void>(rig.purge(q));
         if (clears_ && below(12) == 0) replace();
+        if (below(3) == 0) {
+          rig.move({.id = testing::uuid(++moves_ << 32), .source = dead_, .per_second = 200});
+        }
     }
   }
 
@@ -127,7 +131,8 @@ class Traffic {
 
   std::mt19937 dice_;
   const bool clears_;
-  QueueId jobs_{}, fifo_{}, spare_{};
+  QueueId jobs_{}, fifo_{}, spare_{}, dead_{};
+  std::uint64_t moves_ = 0;
   int spares_ = 0;
   std::vector<Delivery> leases_;
 };

@@ -76,6 +76,7 @@ QueueState& Engine::State::add_queue(Queue queue) {
 void Engine::State::drop_queue(QueueState& q) {
   HR_CHECK(q.first == nullptr);
   empty(q);
+  drop_moves(q.queue.id);
   by_name.erase(std::pair<std::string_view, std::string_view>(q.queue.account, q.queue.name));
   by_id.erase(static_cast<std::uint64_t>(q.queue.id));
 }

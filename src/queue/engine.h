@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "base/uuid.h"
+#include "queue/moves.h"
 #include "queue/queue.h"
 #include "storage/log/record.h"
 #include "storage/state/block.h"
@@ -47,6 +48,10 @@ enum class Fault : std::uint8_t {
   kReceiptInvalid,  // ReceiptHandleIsInvalid: of another queue, or never given out
   kReceiptExpired,  // of a FIFO queue: the lease is over (InvalidParameterValue)
   kNotInflight,     // MessageNotInflight
+  kNotDeadLetter,   // a move task needs a dead-letter queue (InvalidParameterValue)
+  kMoveRunning,     // one at a time for a queue (InvalidParameterValue)
+  kNoSuchMove,      // ResourceNotFoundException
+  kMoveEnded,       // UnsupportedOperation
   kLeaseTooLong,    // visibility past 12 hours from the receive (InvalidParameterValue)
   kUnsupported,     // known to SQS, not done here
   kInvalid,         // a value out of its range: the front end refuses it first, with better words
@@ -191,7 +196,13 @@ class Engine {
   // kNotInflight: gone, or visible again. kLeaseTooLong: ends later than 12 h after the receive.
   Outcome<std::vector<Outcome<void>>> change_visibility(QueueId id, std::span<const Visibility> changes,
                                                         Time now, Effects& out);
-  void cancel(WaiterId waiter);  // its client has gone; nothing was leased to it
+  // kNotDeadLetter: no queue's dead letters go to the source. kMoveRunning: one task for each source at a
+  // time. kOverLimit: kMovesRunning. kInvalid: the rate, or a destination of another kind.
+  Outcome<void> start_move(const StartMove& request, Time now, Effects& out);
+  // Returns how many messages it has moved. kNoSuchMove, kMoveEnded.
+  Outcome<std::uint64_t> cancel_move(const Uuid& id, Time now, Effects& out);
+  std::vector<MoveTask> moves(QueueId source) const;  // the newest first, at most kMovesListed
+  void cancel(WaiterId waiter);                       // its client has gone; nothing was leased to it
 
   // --- time ---
   // Delays and leases that ended by `now`, waits that are over, messages past retention; bounded by

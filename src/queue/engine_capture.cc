@@ -70,6 +70,10 @@ void Engine::begin_capture(bool whole) {
   s.capture = std::make_unique<Capture>();
   auto& c = *s.capture;
   c.head = encode_head({s.now, s.next_queue});
+  if (!s.moves.empty()) {
+    begin_block(c.moves);
+    for (const MoveTask& task : s.moves) append_move(c.moves, task);
+  }
   for (const auto& [name, q] : s.by_name) {
     if (q->definition == nullptr) q->definition = std::make_shared<const Bytes>(encode_definition(q->queue));
     c.queues.push_back({q->definition, q->backlog.floor(), q->backlog.next_seq()});
@@ -116,6 +120,7 @@ std::optional<CapturedBlock> Engine::next_block() {
   HR_CHECK(s.capture != nullptr);
   auto& c = *s.capture;
   if (!c.head.empty()) return CapturedBlock{key(BlockKind::kHead, 0), std::exchange(c.head, {})};
+  if (!c.moves.empty()) return CapturedBlock{key(BlockKind::kMoves, 0), std::exchange(c.moves, {})};
   if (c.next_chunk < c.chunks.size()) {
     const Slot chunk = c.chunks[c.next_chunk++];
     Bytes block;
@@ -185,6 +190,10 @@ Status Engine::load(storage::BlockKey block, ByteView bytes) {
       return s.load_queues(bytes);
     case BlockKind::kMessages:
       return s.load_messages(block.page, bytes);
+    case BlockKind::kMoves: {
+      HR_ASSIGN(s.moves, decode_moves(bytes));
+      return {};
+    }
     case BlockKind::kOriginals: {
       HR_ASSIGN(auto places, decode_originals(bytes));
       put(s.originals, places);
@@ -256,6 +265,9 @@ Status Engine::loaded() {
     if (q->fifo != (m.group != GroupKey::kNone)) return corrupt("a message of another kind of queue");
     if (!q->backlog.load(m.slot, m.group)) return corrupt("two messages of one number");
   }
+  for (const MoveTask& task : s.moves) {
+    if (s.find(task.asked.source) == nullptr) return corrupt("a move from a queue that is not there");
+  }
   for (const auto& [name, queue] : s.by_name) {
     const auto next = loading->next.find(static_cast<std::uint64_t>(queue->queue.id));
     if (!queue->backlog.loaded(next->second)) return corrupt("messages that do not fit together");
@@ -296,7 +308,8 @@ Status Engine::copy(const Standing& message, ByteView record, Effects& out) {
   if (slot == kNoSlot || s.slab[slot].at != message.at) return {};
   HR_ASSIGN(AnyRecord any, decode(kSentKind, record));
   auto& sent = std::get<MessageSent>(any);
-  if (sent.id != s.slab[slot].id) return corrupt("a message's place in the log holds another one");
+  if (sent.id != s.slab[slot].id && !s.slab[slot].renamed)
+    return corrupt("a message's place in the log holds another one");
   sent.queue = message.queue;
   sent.seq = message.seq;
   out.placements.push_back({out.records.size(), message.queue, message.seq});

@@ -177,8 +177,49 @@ Status Engine::State::apply(MessageCopied& r, const storage::Location& where) {
   QueueState* const q = find(sent.queue);
   const Slot slot = q == nullptr ? kNoSlot : q->backlog.find(sent.seq);
   if (slot == kNoSlot) return corrupt("a copy of a message that is not there");
-  if (slab[slot].id != sent.id) return corrupt("a copy of another message");
+  if (slab[slot].id != sent.id && !slab[slot].renamed) return corrupt("a copy of another message");
   place(slot, where);
+  return {};
+}
+
+Status Engine::State::apply(MoveStarted& r) {
+  HR_ASSIGN(const QueueState* q, at(r.asked.source, r.at));
+  if (r.asked.per_second == 0 || r.asked.per_second > kMoveRateMax)
+    return corrupt("a move's rate out of range");
+  if (r.to_move != q->backlog.size()) return corrupt("a move of other messages than there are");
+  if (find_move(r.asked.id) != nullptr) return corrupt("a move that was started before");
+  add_move({.asked = r.asked, .started = r.at, .to_move = r.to_move});
+  return {};
+}
+
+Status Engine::State::apply(MessagesRedriven& r) {
+  MoveTask* const task = find_move(r.task);
+  if (task == nullptr || task->status != MoveStatus::kRunning)
+    return corrupt("of a move that is not going on");
+  HR_ASSIGN(QueueState * q, at(task->asked.source, r.at));
+  QueueState* const to = find(r.destination);
+  if (to == nullptr || to == q || to->fifo != q->fifo) {
+    return corrupt("a move to a queue that is not there, or of another kind");
+  }
+  const Rescheduled after{*this, *q}, after_too{*this, *to};
+  for (const auto& entry : r.messages) {
+    const Slot slot = q->backlog.find(entry.from);
+    if (slot == kNoSlot) return corrupt("a move of a message that is not there");
+    if (entry.to != to->backlog.next_seq()) return corrupt("a message out of the order of numbers");
+    if (slab[slot].visible_at > now) return corrupt("a move of a message that was not visible");
+    redrive(*q, *to, slot, *task);
+  }
+  return {};
+}
+
+Status Engine::State::apply(MoveEnded& r) {
+  MoveTask* const task = find_move(r.task);
+  if (task == nullptr || task->status != MoveStatus::kRunning)
+    return corrupt("the end of a move that is not going on");
+  if (r.at < now) return corrupt("older than the record before it");
+  now = r.at;
+  task->status = r.status;
+  task->failure = std::move(r.failure);
   return {};
 }
 
@@ -269,6 +310,13 @@ void Engine::describe(const std::function<void(std::string_view line)>& line) co
     for (const Slot slot : q->backlog.in_order()) {
       line(queue::describe(s.slab[slot], q->backlog.group_of(slot)));
     }
+  }
+  for (const MoveTask& task : s.moves) {
+    line(fmt::format("move {} from={} to={} rate={} at={} moved={}/{} status={} {}", task.asked.id.text(),
+                     static_cast<std::uint64_t>(task.asked.source),
+                     static_cast<std::uint64_t>(task.asked.destination), task.asked.per_second,
+                     to_ms(task.started), task.moved, task.to_move, static_cast<int>(task.status),
+                     task.failure));
   }
   const auto sent = [&](QueueId queue, const Fingerprint& print, const auto& entry) {
     line(fmt::format("sent queue={} {} at={} message {} {}", static_cast<std::uint64_t>(queue),

@@ -62,6 +62,7 @@ void Engine::tick(Time at, Effects& out) {
   State& s = *state_;
   Step step = s.step(at, out);
   s.bury(s.limits.tick_messages_max);
+  s.carry_on_moves(step);
   const auto something_due = [&] {
     return step.budget > 0 && !s.deadlines.empty() && s.deadlines.top().due <= step.now;
   };
@@ -90,7 +91,7 @@ Time Engine::next_deadline() const {
   if (!s.buried.empty()) return s.now;
   const Time queues = s.deadlines.empty() ? Time::max() : s.deadlines.top().due;
   const Time waits = s.waits.empty() ? Time::max() : s.waits.top().due;
-  return std::min(queues, waits);
+  return std::min({queues, waits, s.next_move()});
 }
 
 }  // namespace hr::queue

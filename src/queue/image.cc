@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint8_t kVersion = 1;
 constexpr std::uint8_t kCreated = 1;  // kind of the record whose bytes define a queue
 
-enum Flags : std::uint8_t { kWhereMask = 7, kMovedIn = 8, kGrouped = 16 };
+enum Flags : std::uint8_t { kWhereMask = 7, kMovedIn = 8, kGrouped = 16, kRenamed = 32 };
 
 void put(Writer& w, Time at) { w.varint(static_cast<std::uint64_t>(to_ms(at))); }
 
@@ -136,7 +136,7 @@ void append_message(Bytes& out, const MessageImage& image) {
   Writer w(out);
   w.varint(image.index);
   w.u8(static_cast<std::uint8_t>(static_cast<unsigned>(m.where) | (m.moved ? kMovedIn : 0U) |
-                                 (grouped ? kGrouped : 0U)));
+                                 (grouped ? kGrouped : 0U) | (m.renamed ? kRenamed : 0U)));
   w.varint(static_cast<std::uint64_t>(image.queue));
   w.varint(static_cast<std::uint64_t>(m.seq));
   if (grouped) w.u64(static_cast<std::uint64_t>(image.group));
@@ -159,9 +159,10 @@ Result<std::vector<MessageImage>> decode_messages(ByteView block) {
     Message& m = image.message;
     image.index = take_number<std::uint16_t>(r, good, Slab::kChunk - 1);
     const std::uint8_t flags = r.u8();
-    good = good && flags <= (kWhereMask | kMovedIn | kGrouped);
+    good = good && flags <= (kWhereMask | kMovedIn | kGrouped | kRenamed);
     m.where = static_cast<Where>(flags & kWhereMask);
     m.moved = (flags & kMovedIn) != 0;
+    m.renamed = (flags & kRenamed) != 0;
     image.queue = take_number<QueueId>(r, good, kQueueIdMax);
     m.seq = Seq{r.varint()};
     if ((flags & kGrouped) != 0) image.group = GroupKey{r.u64()};
@@ -176,6 +177,37 @@ Result<std::vector<MessageImage>> decode_messages(ByteView block) {
     m.receives_here = take_number<std::uint16_t>(r, good, UINT16_MAX);
     good = good && m.seq != Seq{} && m.at.bytes > 0;
     return image;
+  });
+}
+
+void append_move(Bytes& out, const MoveTask& task) {
+  Writer w(out);
+  w.raw(task.asked.id.view());
+  w.varint(static_cast<std::uint64_t>(task.asked.source));
+  w.varint(static_cast<std::uint64_t>(task.asked.destination));
+  w.varint(task.asked.per_second);
+  put(w, task.started);
+  w.varint(task.to_move);
+  w.varint(task.moved);
+  w.u8(static_cast<std::uint8_t>(task.status));
+  w.str(task.failure);
+}
+
+Result<std::vector<MoveTask>> decode_moves(ByteView block) {
+  return decode_block<MoveTask>(block, [](Reader& r, bool& good) {
+    MoveTask task;
+    task.asked.id = take_uuid(r);
+    task.asked.source = take_number<QueueId>(r, good, kQueueIdMax);
+    task.asked.destination = take_number<QueueId>(r, good, kQueueIdMax);
+    task.asked.per_second = take_number<std::uint32_t>(r, good, kMoveRateMax);
+    task.started = take_time(r, good);
+    task.to_move = r.varint();
+    task.moved = r.varint();
+    const std::uint8_t status = r.u8();
+    task.failure = r.str();
+    good = good && task.asked.per_second > 0 && status <= static_cast<std::uint8_t>(MoveStatus::kFailed);
+    if (good) task.status = static_cast<MoveStatus>(status);
+    return task;
   });
 }
 

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "queue/memory.h"
+#include "queue/moves.h"
 #include "queue/queue.h"
 #include "queue/slab.h"
 
@@ -17,7 +18,15 @@
 namespace hr::queue {
 
 // kinds of storage::BlockKey, loaded in this order.
-enum class BlockKind : std::uint8_t { kHead = 1, kQueues, kMessages, kOriginals, kRetries, kAttempts };
+enum class BlockKind : std::uint8_t {
+  kHead = 1,
+  kQueues,
+  kMessages,
+  kOriginals,
+  kRetries,
+  kAttempts,
+  kMoves
+};
 
 struct HeadImage {
   Time now;
@@ -58,8 +67,11 @@ void append_message(Bytes& out, const MessageImage& image);
 void append_place(Bytes& out, const PlaceImage<Original>& place);
 void append_place(Bytes& out, const PlaceImage<std::vector<Handed>>& place);
 
+void append_move(Bytes& out, const MoveTask& task);
+
 Result<std::vector<QueueImage>> decode_queues(ByteView block);
 Result<std::vector<MessageImage>> decode_messages(ByteView block);
+Result<std::vector<MoveTask>> decode_moves(ByteView block);
 Result<std::vector<PlaceImage<Original>>> decode_originals(ByteView block);
 Result<std::vector<PlaceImage<std::vector<Handed>>>> decode_attempts(ByteView block);
 

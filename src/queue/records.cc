@@ -101,6 +101,24 @@ void body(Coder& c, const MessagesDeadLettered& r) {
   c.id(r.queue), c.id(r.dead_letter), c.time(r.at), list(c, r);
 }
 
+void body(Coder& c, const MoveStarted& r) {
+  c.raw().raw(r.asked.id.view());
+  c.id(r.asked.source), c.id(r.asked.destination);
+  c.raw().varint(r.asked.per_second);
+  c.time(r.at);
+  c.raw().varint(r.to_move);
+}
+void body(Coder& c, const MessagesRedriven& r) {
+  c.raw().raw(r.task.view());
+  c.id(r.destination), c.time(r.at), list(c, r);
+}
+void body(Coder& c, const MoveEnded& r) {
+  c.raw().raw(r.task.view());
+  c.time(r.at);
+  c.raw().u8(static_cast<std::uint8_t>(r.status));
+  c.raw().str(r.failure);
+}
+
 // --- reading ---
 
 class Decoder {
@@ -116,6 +134,15 @@ class Decoder {
   template <class Id>
   void id(Id& v) {
     v = Id{r_.varint()};
+  }
+  void uuid(Uuid& v) {
+    const ByteView bytes = r_.raw(v.bytes.size());
+    std::copy(bytes.begin(), bytes.end(), v.bytes.begin());
+  }
+  void status(MoveStatus& v) {
+    const std::uint8_t status = r_.u8();
+    good_ = good_ && status >= 1 && status <= static_cast<std::uint8_t>(MoveStatus::kFailed);
+    if (good_) v = static_cast<MoveStatus>(status);
   }
   void number(std::uint32_t& v) {
     const std::uint64_t wide = r_.varint();
@@ -186,8 +213,7 @@ void body(Decoder& d, QueuePurged& r) { d.id(r.queue), d.time(r.at); }
 void body(Decoder& d, MessageSent& r) {
   d.id(r.queue);
   d.id(r.seq);
-  const ByteView id = d.raw().raw(r.id.bytes.size());
-  std::copy(id.begin(), id.end(), r.id.bytes.begin());
+  d.uuid(r.id);
   d.time(r.sent);
   d.span(r.delay);
   if (d.version() >= 2) {
@@ -221,6 +247,21 @@ void body(Decoder& d, VisibilityChanged& r) { d.id(r.queue), d.time(r.at), list(
 void body(Decoder& d, MessagesExpired& r) { d.id(r.queue), d.time(r.at), list(d, r); }
 void body(Decoder& d, MessagesDeadLettered& r) {
   d.id(r.queue), d.id(r.dead_letter), d.time(r.at), list(d, r);
+}
+
+void body(Decoder& d, MoveStarted& r) {
+  d.uuid(r.asked.id);
+  d.id(r.asked.source), d.id(r.asked.destination);
+  d.number(r.asked.per_second);
+  d.time(r.at);
+  r.to_move = d.raw().varint();
+}
+void body(Decoder& d, MessagesRedriven& r) { d.uuid(r.task), d.id(r.destination), d.time(r.at), list(d, r); }
+void body(Decoder& d, MoveEnded& r) {
+  d.uuid(r.task);
+  d.time(r.at);
+  d.status(r.status);
+  r.failure = d.raw().str();
 }
 
 template <class R>

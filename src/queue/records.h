@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "base/uuid.h"
+#include "queue/moves.h"
 #include "queue/queue.h"
 #include "storage/log/record.h"
 
@@ -100,9 +101,29 @@ struct MessageCopied {
   MessageSent sent;
 };
 
-using AnyRecord = std::variant<QueueCreated, QueueChanged, QueueRemoved, QueuePurged, MessageSent,
-                               MessagesReceived, MessagesErased, VisibilityChanged, MessagesExpired,
-                               MessagesDeadLettered, ReceiveRepeated, MessageCopied>;
+struct MoveStarted {
+  StartMove asked;
+  Time at;
+  std::uint64_t to_move = 0;
+};
+// Messages of the task's source that are new ones in `destination` now.
+struct MessagesRedriven {
+  Uuid task;
+  QueueId destination{};
+  Time at;
+  std::vector<MessagesDeadLettered::Entry> messages;
+};
+struct MoveEnded {
+  Uuid task;
+  Time at;
+  MoveStatus status = MoveStatus::kCompleted;
+  std::string failure;
+};
+
+using AnyRecord =
+    std::variant<QueueCreated, QueueChanged, QueueRemoved, QueuePurged, MessageSent, MessagesReceived,
+                 MessagesErased, VisibilityChanged, MessagesExpired, MessagesDeadLettered, ReceiveRepeated,
+                 MessageCopied, MoveStarted, MessagesRedriven, MoveEnded>;
 
 inline constexpr std::uint8_t kSentKind = 5;  // of MessageSent
 

@@ -54,7 +54,8 @@ struct Message {
   std::uint32_t source = 0;             // the queue it was moved from; 0: none that fits
   std::uint16_t receives_here = 0;      // in this queue, for its redrive policy; stops at its maximum
   Where where = Where::kNowhere;
-  bool moved = false;  // came from another queue: `sent` is not in the order of `seq`
+  bool moved : 1 = false;    // came from another queue: `sent` is not in the order of `seq`
+  bool renamed : 1 = false;  // by a move task: its record has an older id
 };
 static_assert(sizeof(Message) == 88);
 

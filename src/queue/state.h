@@ -110,6 +110,16 @@ struct Engine::State {
   void expire(QueueState& q, Step& step);
   void bury(std::size_t at_most);
 
+  // --- engine_moves.cc ---
+  MoveTask* find_move(const Uuid& id);
+  void add_move(MoveTask task);
+  void drop_moves(QueueId source);
+  void redrive(QueueState& from, QueueState& to, Slot slot, MoveTask& task);
+  void end_move(MoveTask& task, MoveStatus status, std::string failure, Step& step);
+  void carry_on(MoveTask& task, Step& step);
+  void carry_on_moves(Step& step);
+  Time next_move() const;
+
   // --- engine_restore.cc ---
   Status apply(QueueCreated& r);
   Status apply(QueueChanged& r);
@@ -123,6 +133,9 @@ struct Engine::State {
   Status apply(MessagesDeadLettered& r);
   Status apply(ReceiveRepeated& r);
   Status apply(MessageCopied& r, const storage::Location& at);
+  Status apply(MoveStarted& r);
+  Status apply(MessagesRedriven& r);
+  Status apply(MoveEnded& r);
   Result<QueueState*> at(QueueId id, Time when);
   struct Rescheduled;
 
@@ -158,6 +171,7 @@ struct Engine::State {
   DeadlineHeap<Waiter*> waits;
   std::uint64_t arrivals = 0;
   std::vector<Buried> buried;
+  std::vector<MoveTask> moves;     // as they were started
   std::uint64_t placed_bytes = 0;  // of the records that messages stand in
   // By segment, from first_standing on: how many. The first is not 0, unless nothing stands anywhere.
   std::deque<std::uint32_t> standing;

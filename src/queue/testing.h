@@ -95,6 +95,9 @@ class Rig {
   Outcome<void> remove(QueueId id) {
     return run([&](Effects& step) { return engine_->remove(id, now_, step); });
   }
+  void move(const StartMove& request) {
+    run([&](Effects& step) { static_cast<void>(engine_->start_move(request, now_, step)); }, 1);
+  }
   Outcome<void> purge(QueueId id) {
     return run([&](Effects& step) { return engine_->purge(id, now_, step); });
   }

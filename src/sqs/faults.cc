@@ -30,6 +30,17 @@ wire::sqs::Error to_error(queue::Fault fault) {
           "available for visibility timeout change."};
     case queue::Fault::kNotInflight:
       return {ErrorCode::kMessageNotInflight, "The specified message isn't in flight."};
+    case queue::Fault::kNotDeadLetter:
+      return {ErrorCode::kInvalidParameterValue, "Source queue must be configured as a Dead Letter Queue."};
+    case queue::Fault::kMoveRunning:
+      return {ErrorCode::kInvalidParameterValue,
+              "There is already a task running. Only one active task is allowed for a source queue arn at a "
+              "given "
+              "time."};
+    case queue::Fault::kNoSuchMove:
+      return {ErrorCode::kResourceNotFound, "Task does not exist."};
+    case queue::Fault::kMoveEnded:
+      return {ErrorCode::kUnsupportedOperation, "Only active tasks can be cancelled."};
     case queue::Fault::kLeaseTooLong:
       return {ErrorCode::kInvalidParameterValue,
               "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]"};

@@ -460,7 +460,6 @@ TEST_F(SqsFrontTest, a_receive_attempt_repeated_has_the_same_receipts) {
 TEST_F(SqsFrontTest, requests_that_are_not_sqs_are_told_so) {
   EXPECT_EQ(json("NoSuchThing", "{}")->error(), "InvalidAction");
   EXPECT_EQ(start("GET", "/", "", {{"X-Amz-Target", "AmazonSQS.ListQueues"}})->error(), "InvalidAction");
-  EXPECT_EQ(json("StartMessageMoveTask", "{}")->error(), "AWS.SimpleQueueService.UnsupportedOperation");
   EXPECT_EQ(*form("/", "Version=2012-11-05")->xml().child("Error")->child_text("Code"), "MissingAction");
   EXPECT_EQ(*form("/", "Action=ListQueues&Version=2000-01-01")->xml().child("Error")->child_text("Code"),
             "NoSuchVersion");

@@ -74,6 +74,9 @@ class Service {
   Answered run(const Caller& caller, wire::sqs::AddPermission& request);
   Answered run(const Caller& caller, wire::sqs::RemovePermission& request);
   Answered run(const Caller& caller, wire::sqs::ListDeadLetterSourceQueues& request);
+  Answered run(const Caller& caller, wire::sqs::StartMessageMoveTask& request);
+  Answered run(const Caller& caller, wire::sqs::CancelMessageMoveTask& request);
+  Answered run(const Caller& caller, wire::sqs::ListMessageMoveTasks& request);
   Answered run(const Caller& caller, wire::sqs::SendMessage& request);
   Answered run(const Caller& caller, wire::sqs::SendMessageBatch& request);
   Answered run(const Caller& caller, wire::sqs::ReceiveMessage& request);
@@ -90,6 +93,8 @@ class Service {
 
   // --- queues ---
   Outcome<const queue::Queue*> find(const Caller& caller, ByteView url) const;
+  // `parameter`: the one that holds the ARN, for the error.
+  Outcome<const queue::Queue*> find_arn(const Caller& caller, ByteView arn, ByteView parameter) const;
   // `has`: the attributes of the queue as it is; null for one that is to be made.
   Outcome<queue::AttributeChange> to_change(wire::sqs::QueueAttributes& attributes, const QueueName& of,
                                             const queue::Attributes* has);

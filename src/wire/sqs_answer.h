@@ -6,6 +6,7 @@
 #include "wire/sqs_error.h"
 #include "wire/sqs_request.h"
 
+#include <cstdint>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -54,8 +55,28 @@ struct ReceivedAnswer {
   std::vector<ReceivedMessage> messages;
 };
 
+struct MoveStartedAnswer {
+  Bytes handle;
+};
+struct MoveCancelledAnswer {
+  std::int64_t moved = 0;
+};
+struct MoveTask {
+  Bytes handle;  // of a running one, else empty
+  Bytes status;
+  Bytes source_arn;
+  Bytes destination_arn;  // may be empty
+  std::int64_t per_second = 0, moved = 0, to_move = 0;
+  Bytes failure;  // may be empty
+  std::int64_t started_ms = 0;
+};
+struct MovesAnswer {
+  std::vector<MoveTask> tasks;
+};
+
 using Answer = std::variant<Nothing, QueueUrlAnswer, QueueUrlsAnswer, AttributesAnswer, TagsAnswer,
-                            SentAnswer, BatchAnswer<SentAnswer>, BatchAnswer<Nothing>, ReceivedAnswer>;
+                            SentAnswer, BatchAnswer<SentAnswer>, BatchAnswer<Nothing>, ReceivedAnswer,
+                            MoveStartedAnswer, MoveCancelledAnswer, MovesAnswer>;
 
 Bytes to_json(const Answer& answer);
 Bytes to_xml(Action action, const Answer& answer, ByteView request_id);

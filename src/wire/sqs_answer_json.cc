@@ -63,6 +63,17 @@ void write_error(JsonWriter& out, const Bytes& id, const Error& error) {
   out.field("SenderFault", form.sender).end_object();
 }
 
+void write_move(JsonWriter& out, const MoveTask& task) {
+  out.begin_object().field("ApproximateNumberOfMessagesMoved", task.moved);
+  out.field("ApproximateNumberOfMessagesToMove", task.to_move);
+  field_unless_empty(out, "DestinationArn", task.destination_arn);
+  field_unless_empty(out, "FailureReason", task.failure);
+  out.field("MaxNumberOfMessagesPerSecond", task.per_second).field("SourceArn", task.source_arn);
+  out.field("StartedTimestamp", task.started_ms).field("Status", task.status);
+  field_unless_empty(out, "TaskHandle", task.handle);
+  out.end_object();
+}
+
 struct Write {
   JsonWriter& out;
 
@@ -95,6 +106,17 @@ struct Write {
       write_fields(out, done);
       out.end_object();
     }
+    out.end_array();
+  }
+
+  void operator()(const MoveStartedAnswer& answer) { out.field("TaskHandle", answer.handle); }
+  void operator()(const MoveCancelledAnswer& answer) {
+    out.field("ApproximateNumberOfMessagesMoved", answer.moved);
+  }
+  void operator()(const MovesAnswer& answer) {
+    if (answer.tasks.empty()) return;
+    out.key("Results").begin_array();
+    for (const auto& task : answer.tasks) write_move(out, task);
     out.end_array();
   }
 

@@ -56,6 +56,17 @@ void write_error(XmlWriter& out, const Bytes& id, const Error& error) {
   out.element("Message", error.message).element("SenderFault", form.sender).close();
 }
 
+void write_move(XmlWriter& out, const MoveTask& task) {
+  out.open("Result").element("ApproximateNumberOfMessagesMoved", task.moved);
+  out.element("ApproximateNumberOfMessagesToMove", task.to_move);
+  element_unless_empty(out, "DestinationArn", task.destination_arn);
+  element_unless_empty(out, "FailureReason", task.failure);
+  out.element("MaxNumberOfMessagesPerSecond", task.per_second).element("SourceArn", task.source_arn);
+  out.element("StartedTimestamp", task.started_ms).element("Status", task.status);
+  element_unless_empty(out, "TaskHandle", task.handle);
+  out.close();
+}
+
 struct Write {
   XmlWriter& out;
   Action action;
@@ -82,6 +93,14 @@ struct Write {
       out.close();
     }
     for (const auto& [id, error] : answer.failed) write_error(out, id, error);
+  }
+
+  void operator()(const MoveStartedAnswer& answer) { out.element("TaskHandle", answer.handle); }
+  void operator()(const MoveCancelledAnswer& answer) {
+    out.element("ApproximateNumberOfMessagesMoved", answer.moved);
+  }
+  void operator()(const MovesAnswer& answer) {
+    for (const auto& task : answer.tasks) write_move(out, task);
   }
 
   void operator()(const ReceivedAnswer& answer) {

@@ -37,6 +37,8 @@ constexpr std::array kForms = {
     ErrorForm{kReceiptHandleIsInvalid, "com.amazonaws.sqs#ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid",
               404, true},
     ErrorForm{kRequestThrottled, "com.amazonaws.sqs#RequestThrottled", "RequestThrottled", 403, true},
+    ErrorForm{kResourceNotFound, "com.amazonaws.sqs#ResourceNotFoundException", "ResourceNotFoundException",
+              404, true},
     ErrorForm{kTooManyEntriesInBatchRequest, "com.amazonaws.sqs#TooManyEntriesInBatchRequest",
               "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", 400, true},
     ErrorForm{kUnsupportedOperation, "com.amazonaws.sqs#UnsupportedOperation",

@@ -27,6 +27,7 @@ enum class ErrorCode : std::uint8_t {
   kQueueNameExists,
   kReceiptHandleIsInvalid,
   kRequestThrottled,
+  kResourceNotFound,
   kTooManyEntriesInBatchRequest,
   kUnsupportedOperation,
   // Common to all services.

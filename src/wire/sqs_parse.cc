@@ -242,6 +242,29 @@ Outcome<Request> read_list_sources(const Json& members) {
   return request;
 }
 
+Outcome<Request> read_start_move(const Json& members) {
+  StartMessageMoveTask request;
+  HR_ASSIGN(request.source_arn, required_text(members, "SourceArn"));
+  HR_ASSIGN(request.destination_arn, text_of(members, "DestinationArn"));
+  HR_ASSIGN(request.per_second, integer_in(members, "MaxNumberOfMessagesPerSecond", 1, kMoveRateMax,
+                                           "It must be between 1 and 500."));
+  return request;
+}
+
+Outcome<Request> read_cancel_move(const Json& members) {
+  CancelMessageMoveTask request;
+  HR_ASSIGN(request.handle, required_text(members, "TaskHandle"));
+  return request;
+}
+
+Outcome<Request> read_list_moves(const Json& members) {
+  ListMessageMoveTasks request;
+  HR_ASSIGN(request.source_arn, required_text(members, "SourceArn"));
+  HR_ASSIGN(request.max,
+            integer_in(members, "MaxResults", 1, kMovesListMax, "MaxResults must be between 1 and 10."));
+  return request;
+}
+
 Outcome<Request> read_get_url(const Json& members) {
   GetQueueUrl request;
   HR_ASSIGN(request.name, required_text(members, "QueueName"));
@@ -471,12 +494,13 @@ Outcome<Request> read_request(Action action, const Json& members) {
     case Action::kUntagQueue:
       return read_untag(members);
     case Action::kCancelMessageMoveTask:
+      return read_cancel_move(members);
     case Action::kListMessageMoveTasks:
+      return read_list_moves(members);
     case Action::kStartMessageMoveTask:
-      break;
+      return read_start_move(members);
   }
-  return refuse(kUnsupportedOperation,
-                fmt::format("{} is not supported by this version of Headrace.", to_string(action)));
+  return refuse(kInvalidAction, fmt::format("{} is not known.", to_string(action)));
 }
 
 Outcome<Request> parse_json_request(Action action, ByteView body) {

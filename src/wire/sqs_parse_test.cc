@@ -46,14 +46,22 @@ TEST(SqsActions, every_name_parses_to_itself_and_nothing_else_does) {
   EXPECT_EQ(parse_action(""), std::nullopt);
 }
 
-TEST(SqsActions, what_is_known_but_not_done_says_so) {
-  for (const auto action :
-       {Action::kStartMessageMoveTask, Action::kListMessageMoveTasks, Action::kCancelMessageMoveTask}) {
-    const auto refused = parse_json_request(action, "{}");
-    EXPECT_EQ(code_of(refused), ErrorCode::kUnsupportedOperation);
-    EXPECT_EQ(refused.error().message,
-              fmt::format("{} is not supported by this version of Headrace.", to_string(action)));
-  }
+TEST(SqsActions, a_move_task_needs_a_source_and_a_rate_that_exists) {
+  const auto parse = [](ByteView body) { return parse_json_request(Action::kStartMessageMoveTask, body); };
+  EXPECT_EQ(code_of(parse("{}")), ErrorCode::kMissingParameter);
+  EXPECT_EQ(code_of(parse(R"({"SourceArn":"a","MaxNumberOfMessagesPerSecond":0})")),
+            ErrorCode::kInvalidParameterValue);
+  EXPECT_EQ(code_of(parse(R"({"SourceArn":"a","MaxNumberOfMessagesPerSecond":501})")),
+            ErrorCode::kInvalidParameterValue);
+  const auto good = parse(R"({"SourceArn":"a","DestinationArn":"b","MaxNumberOfMessagesPerSecond":500})");
+  ASSERT_TRUE(good);
+  const auto& request = std::get<StartMessageMoveTask>(*good);
+  EXPECT_EQ(request.source_arn, "a");
+  EXPECT_EQ(request.destination_arn, "b");
+  EXPECT_EQ(request.per_second, 500);
+  EXPECT_EQ(json_error(Action::kCancelMessageMoveTask, "{}"), ErrorCode::kMissingParameter);
+  EXPECT_EQ(json_error(Action::kListMessageMoveTasks, R"({"SourceArn":"a","MaxResults":11})"),
+            ErrorCode::kInvalidParameterValue);
 }
 
 TEST(SqsJson, what_is_not_an_object_is_a_serialization_error) {

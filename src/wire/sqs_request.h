@@ -40,6 +40,8 @@ inline constexpr int kVisibilitySecondsMax = 43'200;
 inline constexpr int kWaitSecondsMax = 20;
 inline constexpr int kReceiveMax = 10;
 inline constexpr int kListMax = 1'000;
+inline constexpr int kMoveRateMax = 500;
+inline constexpr int kMovesListMax = 10;
 
 enum class Action : std::uint8_t {
   kAddPermission,
@@ -212,10 +214,24 @@ struct ListDeadLetterSourceQueues {
   std::optional<int> max;
 };
 
+struct StartMessageMoveTask {
+  Bytes source_arn;
+  Bytes destination_arn;          // empty: each message's own source
+  std::optional<int> per_second;  // MaxNumberOfMessagesPerSecond
+};
+struct CancelMessageMoveTask {
+  Bytes handle;
+};
+struct ListMessageMoveTasks {
+  Bytes source_arn;
+  std::optional<int> max;  // none: 1
+};
+
 using Request =
     std::variant<CreateQueue, ListQueues, GetQueueUrl, DeleteQueue, GetQueueAttributes, SetQueueAttributes,
                  SendMessage, SendMessageBatch, ReceiveMessage, DeleteMessage, DeleteMessageBatch,
                  ChangeMessageVisibility, ChangeMessageVisibilityBatch, PurgeQueue, ListQueueTags,
-                 ListDeadLetterSourceQueues, TagQueue, UntagQueue, AddPermission, RemovePermission>;
+                 ListDeadLetterSourceQueues, TagQueue, UntagQueue, AddPermission, RemovePermission,
+                 StartMessageMoveTask, CancelMessageMoveTask, ListMessageMoveTasks>;
 
 }  // namespace hr::wire::sqs

@@ -449,14 +449,3 @@ class TestPermissions:
             api("AddPermission", QueueUrl=queue, **(members | change))
         assert (refused.value.code, refused.value.status) == (code, status)
         assert attributes_of(api, queue, "Policy") == {}
-
-
-class TestUnsupportedActions:
-    @pytest.mark.parametrize(
-        "action", ["StartMessageMoveTask", "CancelMessageMoveTask", "ListMessageMoveTasks"]
-    )
-    def test_say_that_they_are_not_done_here(self, json_api: Api, action: str) -> None:
-        """API_StartMessageMoveTask, Errors: UnsupportedOperation."""
-        with pytest.raises(SqsError) as refused:
-            json_api(action, SourceArn="arn:aws:sqs:us-east-1:000000000000:q", TaskHandle="x")
-        assert refused.value.code == "AWS.SimpleQueueService.UnsupportedOperation"
