@@ -65,13 +65,17 @@ void destroy_instance(PyObject* self) {
   Py_DECREF(type);
 }
 
-// Runs `work` without the interpreter's lock. False with an exception set: another thread is inside a call.
+// False with an exception set: another thread is inside a call, without the interpreter's lock, and what
+// belongs to the request is that thread's.
+inline bool is_free(const RequestState& state) {
+  if (state.busy) PyErr_SetString(PyExc_RuntimeError, "another thread is using this request");
+  return !state.busy;
+}
+
+// Runs `work` without the interpreter's lock, if nobody else does.
 template <class Work>
 bool unlocked(RequestState& state, Work work) {
-  if (state.busy) {
-    PyErr_SetString(PyExc_RuntimeError, "another thread is using this request");
-    return false;
-  }
+  if (!is_free(state)) return false;
   state.busy = true;
   {
     const Unlocked without;

@@ -27,8 +27,9 @@ Status read_some(BodyState& body, web::Request& request) {
 // Reads until `enough(body)` or the end. False with an exception set.
 template <class Enough>
 bool fill(BodyState& body, Enough enough) {
-  if (body.ended || enough(body)) return true;
   auto& state = state_of<RequestState>(body.request.get());
+  if (!is_free(state)) return false;
+  if (body.ended || enough(body)) return true;
   if (state.request == nullptr || !state.request->open()) {
     PyErr_SetString(PyExc_ValueError, "the request is over: its body cannot be read any more");
     return false;

@@ -406,6 +406,43 @@ def test_a_restart_under_load_refuses_and_loses_nothing(tmp_path: pathlib.Path) 
     listening.close()
 
 
+def test_a_body_that_one_thread_reads_is_not_anothers(tmp_path: pathlib.Path) -> None:
+    source = '''
+import threading, time
+told = threading.Event()
+def app(environ, start_response):
+    body = environ["wsgi.input"]
+    if environ["PATH_INFO"] == "/told":
+        told.wait(20)
+        start_response("200 OK", [])
+        return [b"told"]
+    first, rest = body.read(1), []
+    reader = threading.Thread(target=lambda: rest.append(body.read()))
+    reader.start()
+    deadline, refused = time.monotonic() + 10, b"never refused"
+    while refused == b"never refused" and time.monotonic() < deadline:
+        try:
+            body.read(0)  # takes nothing, as long as the reader is not inside its call
+        except RuntimeError as error:
+            refused = str(error).encode()
+    told.set()
+    reader.join()
+    start_response("200 OK", [])
+    return [refused, b"; ", first, rest[0]]
+'''
+    web = web_process.start(Site(tmp_path / "shared", threads=2).write(source))
+    with socket.socket(socket.AF_UNIX) as upload:
+        upload.settimeout(30)
+        upload.connect(web.path)
+        upload.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 6\r\n\r\nabc")
+        assert web.get("/told") == (200, b"told")
+        upload.sendall(b"def")
+        answer = b"".join(iter(lambda: upload.recv(65536), b""))
+    assert b"another thread is using this request; " in answer
+    assert answer.replace(b"\r\n", b"").count(b"def") == 1
+    assert web.stop() == 0
+
+
 def test_a_stop_waits_for_what_runs(tmp_path: pathlib.Path) -> None:
     source = '''
 import threading
@@ -505,6 +542,14 @@ def refused(site: Site, **more: str) -> str:
 
 def test_a_missing_interpreter_is_named(tmp_path: pathlib.Path) -> None:
     assert "venv/bin/python" in refused(Site(tmp_path / "a", python="venv/bin/python").write(APP))
+
+
+@pytest.mark.parametrize(
+    ("python", "sentence"),
+    [("/bin/ls", "/bin/ls is no Python"), ("/etc/passwd", "/etc/passwd: is not a program that may be run")],
+)
+def test_an_interpreter_that_is_none_is_told(tmp_path: pathlib.Path, python: str, sentence: str) -> None:
+    assert f"app.python: {sentence}" in refused(Site(tmp_path / "a", python=python).write(APP))
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path: pathlib.Path) -> None:
