@@ -2,6 +2,7 @@
 // becomes that interpreter, which runs the installer out of the wheel (python/headrace/_install.py).
 #include "headrace/command.h"
 #include "headrace/commands.h"
+#include "headrace/python_program.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -65,7 +66,7 @@ std::optional<fs::path> find_wheel(std::string& tried) {
 }
 
 // A virtual environment's folder stands for the Python in it; anything else is a program, by path or by name.
-std::optional<std::string> find_python(const std::string& named) {
+std::optional<std::string> python_of(const std::string& named) {
   std::error_code error;
   if (!fs::is_directory(named, error)) return named;
   for (const char* inside : {"bin/python", "bin/python3"}) {
@@ -83,18 +84,16 @@ int run(const std::string& named) {
         "the wheel of the Python package is not at {}: install Headrace again, or set HEADRACE_WHEEL",
         tried));
   }
-  const auto python = find_python(named);
+  const auto python = python_of(named);
   if (!python) {
     return usage_error(fmt::format(
         "{} holds no Python (bin/python): make an environment with `python3 -m venv {}`", named, named));
   }
-  const std::string program = fs::path(*python).filename().string();
-  if (!program.starts_with("python") && !program.starts_with("pypy")) {
-    return usage_error(fmt::format("{} is no Python: name a venv's folder or an interpreter", named));
-  }
-  std::array<const char*, 7> arguments = {python->c_str(), "-E",           "-s",   "-c",
-                                          kBootstrap,      wheel->c_str(), nullptr};
-  ::execvp(python->c_str(), const_cast<char* const*>(arguments.data()));
+  const auto program = find_python(*python);
+  if (!program) return usage_error(program.error().message + "; or name a venv's folder");
+  std::array<const char*, 7> arguments = {program->c_str(), "-E",           "-s",   "-c",
+                                          kBootstrap,       wheel->c_str(), nullptr};
+  ::execv(program->c_str(), const_cast<char* const*>(arguments.data()));
   return usage_error(fmt::format("{} cannot be run: {}; name a venv's folder or an interpreter", *python,
                                  std::strerror(errno)));
 }

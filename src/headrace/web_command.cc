@@ -5,7 +5,9 @@
 #include "headrace/commands.h"
 #include "headrace/config_file.h"
 #include "headrace/notify.h"
+#include "headrace/python_program.h"
 #include "net/socket.h"
+#include "os/linux/program.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -16,7 +18,6 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -53,24 +54,6 @@ std::string environment(const char* name) {
 void set_default(const char* name, const std::string& value) { ::setenv(name, value.c_str(), 0); }
 void set(const char* name, const std::string& value) { ::setenv(name, value.c_str(), 1); }
 
-// Its path, or the first one of that name in PATH.
-std::optional<std::string> find_program(const std::string& named) {
-  const auto runs = [](const std::string& path) {
-    std::error_code ignored;
-    return fs::is_regular_file(path, ignored) && ::access(path.c_str(), X_OK) == 0;
-  };
-  if (named.contains('/')) return runs(named) ? std::optional(named) : std::nullopt;
-  const std::string path = environment("PATH");
-  for (std::size_t begin = 0; begin <= path.size();) {
-    const std::size_t end = std::min(path.find(':', begin), path.size());
-    if (end != begin && runs(path.substr(begin, end - begin) + "/" + named)) {
-      return path.substr(begin, end - begin) + "/" + named;
-    }
-    begin = end + 1;
-  }
-  return std::nullopt;
-}
-
 int exit_code(const Error& error) {
   return error.code == Errc::kBusy || error.code == Errc::kIo ? kExitUnavailable : kExitUsage;
 }
@@ -98,11 +81,8 @@ int become(const std::string& program, std::vector<std::string> arguments) {
 }
 
 int become_command(const WebConfig& web, int socket) {
-  const auto program = find_program(web.command.front());
-  if (!program) {
-    return usage_error(
-        fmt::format("web.command begins with \"{}\", and there is no such program", web.command.front()));
-  }
+  const auto program = os::find_program(web.command.front(), environment("PATH"));
+  if (!program) return usage_error("web.command: " + program.error().message);
   // As systemd passes it: descriptor 3, and it blocks.
   ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) & ~O_NONBLOCK);
   if (socket == 3) {
@@ -117,13 +97,12 @@ int become_command(const WebConfig& web, int socket) {
 }
 
 int become_python(const Config& config, int socket) {
-  const auto python = find_program(config.app.python);
+  const auto python = find_python(config.app.python);
   if (!python) {
     return usage_error(
-        fmt::format("app.python is \"{}\", and there is no such program; make one with: python3 -m venv "
-                    "FOLDER, then headrace "
-                    "python install FOLDER",
-                    config.app.python));
+        fmt::format("app.python: {}; make one with: python3 -m venv FOLDER, then headrace python "
+                    "install FOLDER",
+                    python.error().message));
   }
   ::fcntl(socket, F_SETFD, 0);
   set("HEADRACE_WEB_FD", std::to_string(socket));

@@ -1,6 +1,7 @@
 #include "os/linux/process.h"
 
 #include "os/linux/fd.h"
+#include "os/linux/program.h"
 
 #include <fmt/format.h>
 
@@ -13,7 +14,6 @@
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
-#include <filesystem>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -38,24 +38,6 @@ std::string_view value_of(const std::vector<std::string>& environment, std::stri
       return std::string_view(entry).substr(name.size() + 1);
   }
   return {};
-}
-
-// The file a shell would start: `program` itself when it has a slash, else the first of PATH's that is
-// executable.
-Result<std::string> find_program(const std::string& program, const std::vector<std::string>& environment) {
-  if (program.contains('/')) return program;
-  std::string_view path = value_of(environment, "PATH");
-  if (path.empty()) path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-  while (!path.empty()) {
-    const std::size_t colon = path.find(':');
-    const std::string_view folder = path.substr(0, colon);
-    std::string candidate = fmt::format("{}/{}", folder.empty() ? "." : folder, program);
-    std::error_code ignored;
-    if (::access(candidate.c_str(), X_OK) == 0 && std::filesystem::is_regular_file(candidate, ignored))
-      return candidate;
-    path = colon == path.npos ? std::string_view() : path.substr(colon + 1);
-  }
-  return fail(Errc::kNotFound, fmt::format("{}: no such program in PATH", program));
 }
 
 // All a child needs, made before fork: between fork and exec nothing may allocate.
@@ -178,7 +160,10 @@ class LinuxProcesses final : public Processes {
         (!what.listen_names.empty() && what.listen_names.size() != what.passed.size()))
       return fail(Errc::kInvalid,
                   fmt::format("{}: the descriptors and their names do not fit", what.command[0]));
-    HR_ASSIGN(std::string program, find_program(what.command.front(), what.environment));
+    std::string program = what.command.front();  // with a slash: from the child's own folder
+    if (!program.contains('/')) {
+      HR_ASSIGN(program, find_program(program, value_of(what.environment, "PATH")));
+    }
     Prepared prepared(what, std::move(program));
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) return spawn_error(what, {Step::kSetUp, errno});
