@@ -66,8 +66,8 @@ wire::S3Result<void> check_payload_form(const Request& request) {
   return {};
 }
 
-// The sentence an unknown key gets in a header differs from that of a wrong secret only in AWS's servers;
-// here both have the same code and text, so that nobody can ask which keys exist.
+// As AWS does, an unknown key is told apart from a wrong secret, here and by SQS. Ids are drawn at random (90
+// bits): nobody finds one by asking.
 S3Code code_of(AuthErrc code, bool presigned) {
   switch (code) {
     case AuthErrc::kMissing:
@@ -78,6 +78,7 @@ S3Code code_of(AuthErrc code, bool presigned) {
     case AuthErrc::kAmbiguous:
       return S3Code::kInvalidArgument;
     case AuthErrc::kUnknownKey:
+      return S3Code::kInvalidAccessKeyId;
     case AuthErrc::kBadSignature:
       return S3Code::kSignatureDoesNotMatch;
     case AuthErrc::kSkewed:
@@ -101,7 +102,7 @@ S3Code code_of(AuthErrc code, bool presigned) {
 
 S3Error error_of(const codec::AuthError& error, bool presigned, std::string_view region, Time wall) {
   S3Error out{code_of(error.code, presigned), error.message, {}};
-  if (error.code == AuthErrc::kMissing) out.message.clear();
+  if (error.code == AuthErrc::kMissing || error.code == AuthErrc::kUnknownKey) out.message.clear();
   if (error.code == AuthErrc::kWrongScope) out.fields.emplace_back("Region", region);
   if (error.code == AuthErrc::kSkewed) {
     out.fields.emplace_back("ServerTime", codec::iso8601(wall));
