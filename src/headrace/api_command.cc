@@ -5,6 +5,7 @@
 #include "headrace/commands.h"
 #include "headrace/log_sinks.h"
 #include "headrace/notify.h"
+#include "headrace/request_log.h"
 #include "headrace/role_source.h"
 #include "headrace/store_routes.h"
 #include "host/topology.h"
@@ -22,6 +23,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace hr {
 namespace {
@@ -51,12 +53,14 @@ class ApiRole {
   net::Task<void> end();
 
   hr::Log diary_;
-  std::string socket_;
+  std::string socket_;       // "": another kind was passed
+  std::vector<int> passed_;  // LISTEN_FDS
   std::unique_ptr<os::Clock> clock_ = os::make_clock(Time{});
   std::unique_ptr<os::Entropy> entropy_ = os::make_entropy();
   net::Runtime runtime_{kPoolThreads, diary_};
   std::unique_ptr<RoleSource> source_;
   std::optional<api::Front> front_;
+  std::optional<RequestLog> requests_;
   std::optional<net::Server> server_;
   net::Gate gate_;
   boost::asio::signal_set signals_{runtime_.context()};
@@ -69,19 +73,19 @@ Status ApiRole::start(const ClientSettings& settings, const std::string& socket)
   socket_ = socket;
   HR_ASSIGN(source_, RoleSource::make(runtime_, *clock_, settings));
   front_.emplace(*source_, settings.config.app.name, kVersion);
-  server_.emplace(runtime_, *front_, *clock_, *entropy_, diary_);
-  bool passed = false;
-  for (const int descriptor : passed_sockets()) {
-    HR_TRY(server_->listen(net::PassedSocket{descriptor}));
-    passed = true;
-  }
-  if (!passed) HR_TRY(server_->listen(net::UnixAddress{socket, 0660}));
+  requests_.emplace(*front_, *clock_, diary_);
+  server_.emplace(runtime_, *requests_, *clock_, *entropy_, diary_);
+  passed_ = passed_sockets();
+  for (const int descriptor : passed_) HR_TRY(server_->listen(net::PassedSocket{descriptor}));
+  if (passed_.empty()) return server_->listen(net::UnixAddress{socket, 0660});
+  socket_ = reach_of(passed_.front()).unix_path();
   return {};
 }
 
 int ApiRole::run() {
   signals_.add(SIGTERM);
   signals_.add(SIGINT);
+  signals_.add(SIGHUP);  // nothing is read again while it runs: a hang-up ends it as SIGTERM does
   runtime_.spawn(gate_, "api.signals", wait_for_signal());
   runtime_.spawn(gate_, "api.ready", become_ready());
   runtime_.spawn(gate_, "api.life", live());
@@ -91,8 +95,8 @@ int ApiRole::run() {
 
 // Ready is: it has answered itself.
 net::Task<void> ApiRole::become_ready() {
-  const std::string socket = socket_;
-  const auto answered = co_await runtime_.on_pool([socket] { return ask_health(socket); });
+  const auto answered = co_await runtime_.on_pool(
+      [this] { return passed_.empty() ? ask_health(socket_) : ask_health(passed_.front()); });
   if (!answered) {
     diary_.error("api.not_ready", {{"reason", answered.error().message}});
     exit_code_ = kExitUnavailable;

@@ -182,8 +182,6 @@ TEST_F(NotifyTest, tells_the_supervisor_each_state) {
   EXPECT_EQ(receive(), "READY=1");
   notify_watchdog();
   EXPECT_EQ(receive(), "WATCHDOG=1");
-  notify_status("serving\nREADY=0");
-  EXPECT_EQ(receive(), "STATUS=serving READY=0");
   notify_stopping();
   EXPECT_EQ(receive(), "STOPPING=1");
 }

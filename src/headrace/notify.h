@@ -6,14 +6,14 @@
 
 #include <optional>
 #include <string>
+#include <sys/socket.h>
 #include <vector>
 
 namespace hr {
 
 void notify_ready();
 void notify_stopping();
-void notify_watchdog();                       // "still alive"
-void notify_status(const std::string& text);  // one line for `systemctl status`
+void notify_watchdog();  // "still alive"
 
 // How often at the latest notify_watchdog() is expected; none: nobody watches.
 std::optional<Duration> watchdog_interval();
@@ -21,5 +21,13 @@ std::optional<Duration> watchdog_interval();
 // Listening sockets passed by the supervisor (LISTEN_FDS), closed on exec from now on. The environment is
 // cleared, so that no child takes them for its own: a second call finds none.
 std::vector<int> passed_sockets();
+
+// Where a client reaches a listening socket: an address that stands for all of them becomes loopback.
+struct Reach {
+  sockaddr_storage address{};
+  socklen_t size = 0;             // 0: it has none
+  std::string unix_path() const;  // "": not a unix socket
+};
+Reach reach_of(int listening_socket);
 
 }  // namespace hr

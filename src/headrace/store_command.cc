@@ -46,8 +46,9 @@ Command store_command(CLI::App& app) {
   CLI::App* store = app.add_subcommand("store", "Serve SQS and S3 from a folder of this host");
   store->add_option("--config", flags->config_file,
                     "Configuration file (default: headrace.toml of this folder, if any)");
-  store->add_option("--path", flags->path, "Data folder (store.path)");
-  store->add_option("--listen", flags->listen, "Address and port (store.listen); port 0: any free one");
+  store->add_option("--path", flags->path, "Data folder (store.path; default: /var/lib/headrace)");
+  store->add_option("--listen", flags->listen,
+                    "Address and port (store.listen; default: 127.0.0.1:9324); port 0: any free one");
   store->add_option("--socket", flags->socket,
                     "Unix socket (store.socket; default: store.sock in the data folder)");
   store->add_option("--ready-file", flags->ready_file,

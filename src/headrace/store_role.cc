@@ -6,9 +6,11 @@
 #include "headrace/commands.h"
 #include "headrace/keys.h"
 #include "headrace/notify.h"
+#include "headrace/request_log.h"
 #include "headrace/store_routes.h"
 #include "net/runtime.h"
 #include "net/server.h"
+#include "net/socket.h"
 #include "os/linux/linux.h"
 #include "s3/front.h"
 #include "sqs/front.h"
@@ -20,11 +22,12 @@
 
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace hr {
 namespace {
@@ -41,6 +44,7 @@ int exit_code_of(const Error& error) {
       return kExitUsage;
     case Errc::kBusy:
     case Errc::kNoSpace:
+    case Errc::kPermission:
     case Errc::kUnavailable:
       return kExitUnavailable;
     default:
@@ -48,10 +52,8 @@ int exit_code_of(const Error& error) {
   }
 }
 
-Result<std::vector<net::ListenAddress>> addresses_of(const StoreConfig& config) {
-  std::vector<net::ListenAddress> out;
-  for (const int descriptor : passed_sockets()) out.emplace_back(net::PassedSocket{descriptor});
-  if (!out.empty()) return out;
+// Nothing is made on the disk before the address is known to be good. Who connects from here on waits.
+Result<net::Listening> listen_first(const StoreConfig& config) {
   HR_ASSIGN(const HostPort tcp, parse_listen(config.listen));
   if (!tcp.loopback && !config.allow_remote) {
     return fail(Errc::kInvalid,
@@ -59,9 +61,25 @@ Result<std::vector<net::ListenAddress>> addresses_of(const StoreConfig& config) 
                             "without TLS; put nginx in front, or set store.allow_remote = true",
                             config.listen));
   }
-  out.emplace_back(net::TcpAddress{tcp.host, tcp.port});
-  out.emplace_back(net::UnixAddress{config.socket, 0660});
-  return out;
+  return net::listen_on(net::TcpAddress{tcp.host, tcp.port});
+}
+
+// "disk.open of NAME failed: WHY" is for who reads the code; who starts a store is told its folder and a
+// mend.
+template <class T>
+Result<T> in_folder(Result<T> result, const StoreConfig& config) {
+  constexpr std::string_view kWhy = " failed: ";
+  if (result) return result;
+  Error& error = result.error();
+  const std::size_t why = error.message.find(kWhy);
+  if (why == error.message.npos) return result;
+  std::string mend = "give another with store.path or --path";
+  if (error.code == Errc::kPermission) mend = fmt::format("it must be writable by uid {}", ::geteuid());
+  if (error.code == Errc::kNoSpace)
+    mend = fmt::format("the log needs {} MiB to start", config.segment_mib * (config.reserve_segments + 1));
+  error.message = fmt::format("{}: cannot be used as the data folder: {}; {}", config.path,
+                              error.message.substr(why + kWhy.size()), mend);
+  return result;
 }
 
 commit::RecoveryOptions recovery_options(const StoreConfig& config) {
@@ -75,7 +93,8 @@ commit::RecoveryOptions recovery_options(const StoreConfig& config) {
 // Calls tick() at the engine's next deadline. One timer for all queues.
 class Ticker {
  public:
-  Ticker(net::Runtime& runtime, const os::Clock& clock) : timer_(runtime.context()), clock_(clock) {}
+  Ticker(net::Runtime& runtime, const os::Clock& clock, std::function<void()> turn)
+      : timer_(runtime.context()), clock_(clock), turn_(std::move(turn)) {}
 
   void arm(Time deadline) {
     if (deadline >= armed_) return;
@@ -88,7 +107,9 @@ class Ticker {
       boost::system::error_code ignored;
       co_await timer_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
       if (stopping_) break;
-      if (armed_ <= clock_.now() || store.next_deadline() <= clock_.now()) store.tick();
+      const bool due = armed_ <= clock_.now() || store.next_deadline() <= clock_.now();
+      if (due) store.tick();
+      turn_();
       armed_ = Time::max();
       timer_.expires_after(kTickAtLeast);
       arm(store.next_deadline());
@@ -104,6 +125,7 @@ class Ticker {
  private:
   boost::asio::steady_timer timer_;
   const os::Clock& clock_;
+  const std::function<void()> turn_;  // at least once in kTickAtLeast
   Time armed_ = Time::max();
   bool stopping_ = false;
 };
@@ -131,6 +153,7 @@ class StoreRole {
 
  private:
   void serve();
+  void watch_space();
   net::Task<void> become_ready();
   net::Task<void> sweep();
   net::Task<void> wait_for_signal();
@@ -153,34 +176,51 @@ class StoreRole {
   std::optional<sqs::SqsFront> sqs_;
   std::optional<s3::S3Front> s3_;
   std::optional<StoreRoutes> routes_;
+  std::optional<RequestLog> requests_;
   std::optional<net::Server> server_;
+  std::vector<int> passed_;  // LISTEN_FDS
+  bool space_refused_ = false;
   net::Gate gate_;
   std::optional<boost::asio::signal_set> signals_;
   int exit_code_ = kExitOk;
 };
 
 Status StoreRole::start() {
-  HR_ASSIGN(disk_, os::open_disk(config_.path));
-  HR_ASSIGN(lock_, disk_->lock("store.lock"));
+  passed_ = passed_sockets();
+  net::Listening tcp;
+  if (passed_.empty()) {
+    HR_ASSIGN(tcp, listen_first(config_));
+  }
+  HR_ASSIGN(disk_, in_folder(os::open_disk(config_.path), config_));
+  HR_ASSIGN(lock_, in_folder(disk_->lock("store.lock"), config_));
   HR_ASSIGN(secrets_, load_or_make_keys(config_.path, config_.account, *entropy_));
   HR_ASSIGN(auto index, storage::open_rocksdb_index(config_.path + "/index"));
-  HR_ASSIGN(recovered_, commit::recover(*disk_, *entropy_, std::move(index), recovery_options(config_)));
+  HR_ASSIGN(
+      recovered_,
+      in_folder(commit::recover(*disk_, *entropy_, std::move(index), recovery_options(config_)), config_));
   clock_ = os::make_clock(recovered_.report.logged);
   diary_.info("store.recovered", {{"groups", recovered_.report.last},
                                   {"segments", recovered_.report.segments},
                                   {"bytes", recovered_.report.bytes_read},
                                   {"torn_bytes", recovered_.report.torn_bytes},
                                   {"reapplied", recovered_.replayed_object_records}});
-  if (config_.socket.empty()) config_.socket = config_.path + "/store.sock";
   serve();
-  HR_ASSIGN(const auto addresses, addresses_of(config_));
-  for (const auto& address : addresses) HR_TRY(server_->listen(address));
-  return {};
+  if (!passed_.empty()) {
+    config_.socket.clear();
+    for (const int descriptor : passed_) {
+      HR_TRY(server_->listen(net::PassedSocket{descriptor}));
+      if (config_.socket.empty()) config_.socket = reach_of(descriptor).unix_path();
+    }
+    return {};
+  }
+  if (config_.socket.empty()) config_.socket = config_.path + "/store.sock";
+  HR_TRY(server_->listen(net::PassedSocket{tcp.fd.get()}));
+  return server_->listen(net::UnixAddress{config_.socket, 0660});
 }
 
 void StoreRole::serve() {
   runtime_.emplace(kPoolThreads, diary_);
-  ticker_.emplace(*runtime_, *clock_);
+  ticker_.emplace(*runtime_, *clock_, [this] { watch_space(); });
   store_.emplace(commit::Store::Parts{.log = *recovered_.log,
                                       .queues = *recovered_.queues,
                                       .objects = *recovered_.objects,
@@ -230,8 +270,21 @@ void StoreRole::serve() {
                                      .s3 = *s3_});
   net::ServerLimits limits;
   limits.connections_max = config_.connections_max;
-  server_.emplace(*runtime_, *routes_, *clock_, *entropy_, diary_, limits);
+  requests_.emplace(*routes_, *clock_, diary_);
+  server_.emplace(*runtime_, *requests_, *clock_, *entropy_, diary_, limits);
   routes_->watch(*server_);
+}
+
+// One line when the log finds no room for its next segment, and one when it has it again.
+void StoreRole::watch_space() {
+  const bool refused = recovered_.log->stats().space_refused;
+  if (refused == std::exchange(space_refused_, refused)) return;
+  if (refused) {
+    diary_.warning("store.disk_full", {{"path", config_.path},
+                                       {"what", "new messages and objects are refused until there is room"}});
+  } else {
+    diary_.notice("store.disk_has_room", {{"path", config_.path}});
+  }
 }
 
 std::string StoreRole::endpoint() const {
@@ -250,13 +303,16 @@ int StoreRole::run() {
   runtime_->spawn(gate_, "store.sweep", sweep());
   runtime_->run();
   threads_->stop();
+  // A last sync or flush that failed has said so since run() ended.
+  runtime_->context().restart();
+  runtime_->context().poll();
   return exit_code_;
 }
 
 // Ready is: it has answered itself.
 net::Task<void> StoreRole::become_ready() {
-  const std::string socket = config_.socket;
-  const auto answered = co_await runtime_->on_pool([socket] { return ask_health(socket); });
+  const auto answered = co_await runtime_->on_pool(
+      [this] { return passed_.empty() ? ask_health(config_.socket) : ask_health(passed_.front()); });
   if (!answered) {
     diary_.error("store.not_ready", {{"reason", answered.error().message}});
     exit_code_ = kExitUnavailable;
@@ -291,7 +347,7 @@ net::Task<void> StoreRole::sweep() {
 }
 
 net::Task<void> StoreRole::wait_for_signal() {
-  signals_.emplace(runtime_->context(), SIGTERM, SIGINT);
+  signals_.emplace(runtime_->context(), SIGTERM, SIGINT, SIGHUP);
   boost::system::error_code failed;
   const int signal =
       co_await signals_->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, failed));

@@ -1,7 +1,9 @@
 #include "headrace/store_routes.h"
 
 #include "headrace/metrics.h"
+#include "headrace/notify.h"
 #include "headrace/routes.h"
+#include "os/linux/fd.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <unistd.h>
 #include <utility>
 
 namespace hr {
@@ -25,6 +26,27 @@ net::Response text_response(int status, std::string type, std::string body) {
 
 bool local(const net::Peer& peer) {
   return peer.unix_socket || peer.address.starts_with("127.") || peer.address == "::1";
+}
+
+Status ask(const Reach& where, const std::string& name) {
+  const os::Fd fd(::socket(where.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd.open()) return fail(Errc::kIo, fmt::format("socket: {}", std::strerror(errno)));
+  const timeval patience{.tv_sec = 5, .tv_usec = 0};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  constexpr std::string_view kRequest =
+      "GET /_headrace/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+  char answer[64] = {};
+  const bool answered =
+      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&where.address), where.size) == 0 &&
+      ::send(fd.get(), kRequest.data(), kRequest.size(), MSG_NOSIGNAL) ==
+          static_cast<ssize_t>(kRequest.size()) &&
+      ::recv(fd.get(), answer, sizeof answer - 1, 0) > 0;
+  if (!answered)
+    return fail(Errc::kUnavailable, fmt::format("{}: does not answer: {}", name, std::strerror(errno)));
+  if (!std::string_view(answer).starts_with("HTTP/1.1 200"))
+    return fail(Errc::kUnavailable, fmt::format("{}: answers {}", name, answer));
+  return {};
 }
 
 }  // namespace
@@ -124,35 +146,31 @@ std::string StoreRoutes::metrics() const {
     out.counter("headrace_s3_errors_total", "S3 requests answered with an error", count.errors,
                 {{"operation", name}});
   }
+  const auto unrouted = parts_.s3.unrouted();
+  out.counter("headrace_s3_unrouted_total", "Requests that were no operation of S3", unrouted.requests);
+  out.counter("headrace_s3_body_received_bytes_total", "Bytes of objects' bodies stored",
+              parts_.s3.body_bytes_in());
+  out.counter("headrace_s3_body_sent_bytes_total", "Bytes of objects' bodies sent",
+              parts_.s3.body_bytes_out());
   return out.text();
 }
 
+Status ask_health(int listening_socket) {
+  const Reach where = reach_of(listening_socket);
+  if (where.size == 0) return fail(Errc::kIo, "a socket that was passed has no address");
+  const std::string path = where.unix_path();
+  return ask(where, path.empty() ? "the socket that was passed" : path);
+}
+
 Status ask_health(const std::string& socket) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket.size() >= sizeof address.sun_path)
+  Reach where;
+  auto& local = reinterpret_cast<sockaddr_un&>(where.address);
+  if (socket.size() >= sizeof local.sun_path)
     return fail(Errc::kInvalid, socket + ": too long for a unix socket");
-  socket.copy(address.sun_path, socket.size());
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return fail(Errc::kIo, fmt::format("socket: {}", std::strerror(errno)));
-  const timeval patience{.tv_sec = 5, .tv_usec = 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  constexpr std::string_view kRequest =
-      "GET /_headrace/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-  char answer[64] = {};
-  const bool answered =
-      ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-      ::send(fd, kRequest.data(), kRequest.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(kRequest.size()) &&
-      ::recv(fd, answer, sizeof answer - 1, 0) > 0;
-  const int why = errno;
-  ::close(fd);
-  if (!answered)
-    return fail(Errc::kUnavailable, fmt::format("{}: does not answer: {}", socket, std::strerror(why)));
-  if (!std::string_view(answer).starts_with("HTTP/1.1 200")) {
-    return fail(Errc::kUnavailable, fmt::format("{}: answers {}", socket, answer));
-  }
-  return {};
+  local.sun_family = AF_UNIX;
+  socket.copy(local.sun_path, socket.size());
+  where.size = sizeof local;
+  return ask(where, socket);
 }
 
 }  // namespace hr

@@ -42,7 +42,10 @@ class StoreRoutes : public net::Handler {
   bool ready_ = false;
 };
 
-// Asks for /_headrace/health on a unix socket and waits for its answer (at most 5 s). Blocks.
+// Asks for /_headrace/health where a listening socket is reached and waits for its answer (at most 5 s).
+// Blocks.
+Status ask_health(int listening_socket);
+// The same at a unix socket's path.
 Status ask_health(const std::string& socket);
 
 }  // namespace hr

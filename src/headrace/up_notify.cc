@@ -1,11 +1,12 @@
 #include "headrace/up_notify.h"
 
+#include "headrace/notify.h"
+
 #include <fmt/format.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -15,18 +16,6 @@ namespace hr {
 namespace {
 
 constexpr Duration kBetweenTries = 50ms;
-
-// Where a client reaches the socket: an address that stands for all of them becomes loopback.
-socklen_t reachable(sockaddr_storage& address, socklen_t size) {
-  if (address.ss_family == AF_INET) {
-    auto& v4 = reinterpret_cast<sockaddr_in&>(address);
-    if (v4.sin_addr.s_addr == htonl(INADDR_ANY)) v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  } else if (address.ss_family == AF_INET6) {
-    auto& v6 = reinterpret_cast<sockaddr_in6&>(address);
-    if (IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr)) v6.sin6_addr = in6addr_loopback;
-  }
-  return size;
-}
 
 }  // namespace
 
@@ -87,10 +76,8 @@ Probe::Probe(int listening_socket, std::string path)
 short Probe::events() const { return sent_ ? POLLIN : POLLOUT; }
 
 void Probe::begin() {
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  if (::getsockname(listening_, reinterpret_cast<sockaddr*>(&address), &size) != 0) return;
-  size = reachable(address, size);
+  const auto [address, size] = reach_of(listening_);
+  if (size == 0) return;
   fd_ = os::Fd(::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   sent_ = false;
   if (fd_.open() && ::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 &&

@@ -70,6 +70,11 @@ def start(folder: pathlib.Path, *more: str) -> Store:
             process.kill()
             raise TimeoutError(f"the store was not ready within {READY_WITHIN_S} s")
         time.sleep(0.02)
+    return told(process, ready, folder)
+
+
+def told(process: subprocess.Popen[bytes], ready: pathlib.Path, folder: pathlib.Path) -> Store:
+    """A store that has written its ready file; `folder` is where its keys can be read."""
     said = json.loads(ready.read_text())
     key = tomllib.loads((folder / "keys.toml").read_text())["key"][0]
     return Store(
