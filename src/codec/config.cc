@@ -359,7 +359,7 @@ Table store_table() {
           {"domain", text(HR_FIELD(store.domain), check_word)},
           {"allow_remote", flag(HR_FIELD(store.allow_remote))},
           {"trusted_uids", {toml::node_type::array, set_trusted_uids}},
-          {"segment_mib", number(HR_FIELD(store.segment_mib), 1, 1'024)},
+          {"segment_mib", number(HR_FIELD(store.segment_mib), 4, 1'024)},
           {"reserve_segments", number(HR_FIELD(store.reserve_segments), 1, 16)},
           {"object_bytes_max", number(HR_FIELD(store.object_bytes_max), 1LL << 20, 5LL << 30)},
           {"connections_max", number(HR_FIELD(store.connections_max), 16, 100'000)}};
@@ -491,6 +491,7 @@ Status read_top(const std::string& file, const toml::table& top, Config& out) {
       out.pools.emplace_back().name = std::string(pool.str());
       if (auto wrong = check_app_name(out.pools.back().name))
         return fail(Errc::kInvalid, fmt::format("{}: [{}]: {}", at(file, pool.source()), name, *wrong));
+      out.where[name] = {pool.source().begin.line, pool.source().begin.column};
       HR_TRY(read_table(file, name, *settings.as_table(), known->second, out));
     }
   }
@@ -611,14 +612,15 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
     return fail(Errc::kInvalid, fmt::format("{}: {}", at(name, error.source()), error.description()));
   }
   if (config.site.certificate.empty() != config.site.key.empty())
-    return fail(Errc::kInvalid, fmt::format("{}: site.certificate and site.key go together", name));
+    return fail(Errc::kInvalid, config.site.key.empty()
+                                    ? place_of(config, "site.certificate") + " needs site.key beside it"
+                                    : place_of(config, "site.key") + " needs site.certificate beside it");
   if (!config.web.app.empty() && !config.web.command.empty())
-    return fail(Errc::kInvalid, fmt::format("{}: web.app and web.command exclude each other", name));
+    return fail(Errc::kInvalid, place_of(config, "web.command") + " and web.app exclude each other");
   for (const PoolConfig& pool : config.pools) {
     if (pool.modules.empty())
-      return fail(
-          Errc::kInvalid,
-          fmt::format("{}: worker.{}.modules is missing: which modules hold its tasks?", name, pool.name));
+      return fail(Errc::kInvalid, fmt::format("{}.modules is missing: which modules hold its tasks?",
+                                              place_of(config, "worker." + pool.name)));
   }
   return config;
 }

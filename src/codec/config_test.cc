@@ -95,7 +95,11 @@ TEST(Config, a_value_out_of_its_rule_is_refused_with_its_place) {
     EXPECT_TRUE(error_of(text).starts_with("headrace.toml:2:")) << text << error_of(text);
   }
   EXPECT_EQ(error_of("[worker.a]\nqueues = [\"q\"]\n"),
-            "headrace.toml: worker.a.modules is missing: which modules hold its tasks?");
+            "headrace.toml:1:9: worker.a.modules is missing: which modules hold its tasks?");
+  EXPECT_EQ(error_of("[web]\napp = \"shop:app\"\ncommand = [\"x\"]\n"),
+            "headrace.toml:3:11: web.command and web.app exclude each other");
+  EXPECT_EQ(error_of("[site]\ncertificate = \"c.pem\"\n"),
+            "headrace.toml:2:15: site.certificate needs site.key beside it");
 }
 
 TEST(Config, a_value_that_another_program_would_read_in_its_own_way_is_refused_with_its_place) {
@@ -185,10 +189,11 @@ TEST(Config, a_wrong_type_names_the_value_s_place) {
 }
 
 TEST(Config, a_number_outside_its_range_is_refused_at_the_edges) {
-  EXPECT_EQ(error_of("[store]\nsegment_mib = 1\n"), "");
+  EXPECT_EQ(error_of("[store]\nsegment_mib = 4\n"), "");
+  EXPECT_NE(error_of("[store]\nsegment_mib = 3\n"), "");
   EXPECT_EQ(error_of("[store]\nsegment_mib = 1024\n"), "");
   EXPECT_EQ(error_of("[store]\nsegment_mib = 1025\n"),
-            "headrace.toml:2:15: store.segment_mib: 1025 is not in 1 to 1024");
+            "headrace.toml:2:15: store.segment_mib: 1025 is not in 4 to 1024");
 }
 
 TEST(Config, broken_syntax_names_line_and_column) {

@@ -92,9 +92,8 @@ Result<ClientSettings> find_services(const ClientFlags& flags) {
   const Config& config = out.config;
   if (!config.services.local_sqs || !config.services.local_s3) {
     return fail(Errc::kUnsupported,
-                fmt::format("{}: [services] \"aws\" is not in this version; say sqs = \"local\" and s3 = "
-                            "\"local\"",
-                            file));
+                place_of(config, config.services.local_sqs ? "services.s3" : "services.sqs") +
+                    ": \"aws\" is not in this version; say \"local\"");
   }
   const std::string beside = std::filesystem::path(absolute(file)).parent_path() / ".headrace";
   out.state = absolute(first_of({environment("HEADRACE_STATE"), beside}));

@@ -59,11 +59,9 @@ Role web_role(const Config& config, const Place& place, const Paths& paths, std:
 
 Result<std::vector<Role>> topology_of(const Config& config, const Place& place) {
   if (!config.services.local_sqs || !config.services.local_s3)
-    return fail(
-        Errc::kUnsupported,
-        fmt::format("{}: services of AWS are not in this version; set services.sqs and services.s3 to "
-                    "\"local\"",
-                    config.file));
+    return fail(Errc::kUnsupported,
+                place_of(config, config.services.local_sqs ? "services.s3" : "services.sqs") +
+                    ": services of AWS are not in this version; say \"local\"");
   const Paths paths(place.state);
   std::vector<Role> roles = {store_role(config, place, paths), nginx_role(place, paths),
                              api_role(config, place, paths)};
