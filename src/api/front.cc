@@ -81,8 +81,8 @@ net::Task<net::Response> Front::handle(net::RequestHead& head, net::RequestBody&
 
 // Ready is: the services answer.
 net::Task<net::Response> Front::ready() {
-  const auto queues = co_await source_.queues();
-  if (!queues) co_return problem(503, queues.error().message);
+  const auto reached = co_await source_.reach();
+  if (!reached) co_return problem(503, reached.error().message);
   co_return json_response(200, R"({"status":"ready"})");
 }
 

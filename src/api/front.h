@@ -33,6 +33,7 @@ class Source {
  public:
   virtual ~Source() = default;
   // kUnavailable: the services do not answer.
+  virtual net::Task<Status> reach() = 0;  // one small request
   virtual net::Task<Result<std::vector<QueueCounts>>> queues() = 0;
   virtual net::Task<Result<JobObjects>> job(Bytes id) = 0;
   virtual net::Task<std::vector<Peer>> web() = 0;

@@ -11,6 +11,10 @@ namespace {
 
 class FakeSource final : public Source {
  public:
+  net::Task<Status> reach() override {
+    if (down) co_return fail(Errc::kUnavailable, "nobody there");
+    co_return Status();
+  }
   net::Task<Result<std::vector<QueueCounts>>> queues() override {
     if (down) co_return fail(Errc::kUnavailable, "nobody there");
     co_return std::vector<QueueCounts>{{.name = "default", .visible = 3, .in_flight = 2, .delayed = 1}};

@@ -2,6 +2,7 @@
 
 #include "codec/json.h"
 #include "codec/time_text.h"
+#include "headrace/log_text.h"
 
 #include <fmt/format.h>
 
@@ -67,10 +68,10 @@ void JobStory::take_access(std::string_view json_line) {
   const auto ended = from_ms(std::llround(number_member(*json, "unix") * 1000));
   const std::string time = codec::iso8601(ended);
   lines_.emplace(
-      time,
-      fmt::format("nginx | {} info access request={} method={} path={} status={} seconds={:.3f}", time,
-                  text_member(*json, "request_id"), text_member(*json, "method"), text_member(*json, "path"),
-                  number_member(*json, "status"), number_member(*json, "seconds")));
+      time, fmt::format("nginx | {} info access request={} method={} path={} status={} seconds={:.3f}", time,
+                        visible(text_member(*json, "request_id")), visible(text_member(*json, "method")),
+                        visible(text_member(*json, "path")), number_member(*json, "status"),
+                        number_member(*json, "seconds")));
 }
 
 std::vector<std::string> JobStory::lines() const {

@@ -1,11 +1,13 @@
 // `headrace jobs ID`: everything that is known of one job, from the services and from the logs.
 #include "codec/json.h"
+#include "codec/time_text.h"
 #include "headrace/client_settings.h"
 #include "headrace/command.h"
 #include "headrace/commands.h"
 #include "headrace/job_story.h"
 #include "headrace/log_sinks.h"
 #include "headrace/role_source.h"
+#include "headrace/up_output.h"
 #include "host/topology.h"
 #include "net/runtime.h"
 #include "os/linux/linux.h"
@@ -15,6 +17,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -46,6 +49,7 @@ struct Known {
   api::JobObjects objects;
   std::vector<DeadLetter> dead;
   std::vector<std::string> log;
+  std::vector<std::string> waiting;  // queues with messages, when neither objects nor dead letters know it
 
   bool nothing() const { return !objects.result && !objects.mark && dead.empty() && log.empty(); }
 };
@@ -78,11 +82,19 @@ net::Task<Status> gather(RoleSource& source, const std::string& id, Known& known
   auto objects = co_await source.job(id);
   if (!objects) co_return std::unexpected(objects.error());
   known.objects = std::move(*objects);
-  const auto queues = co_await source.sqs().list_queues("");
-  if (!queues) co_return fail(Errc::kUnavailable, "the store does not answer: " + queues.error().text());
-  for (const Bytes& url : *queues) {
+  const auto urls = co_await source.sqs().list_queues("");
+  if (!urls) co_return fail(Errc::kUnavailable, "the store does not answer: " + urls.error().text());
+  for (const Bytes& url : *urls) {
     if (!url.ends_with(task::dead_queue(""))) continue;
     if (auto looked = co_await peek(source.sqs(), url, id, known.dead); !looked) co_return looked;
+  }
+  if (known.objects.result || known.objects.mark || !known.dead.empty()) co_return Status();
+  const auto queues = co_await source.queues();  // it may wait in one of them
+  if (!queues) co_return std::unexpected(queues.error());
+  for (const auto& queue : *queues) {
+    if (queue.visible + queue.in_flight + queue.delayed > 0 && !queue.name.ends_with(task::dead_queue("")))
+      known.waiting.push_back(fmt::format("{} ({} waiting, {} delayed, {} in work)", queue.name,
+                                          queue.visible, queue.delayed, queue.in_flight));
   }
   co_return Status();
 }
@@ -154,12 +166,25 @@ void tell_fields(std::string_view json, std::initializer_list<std::string_view> 
   }
 }
 
+// Unix milliseconds, as a date.
+void tell_times(std::string_view json, std::initializer_list<std::string_view> names) {
+  for (const std::string_view name : names) {
+    std::int64_t ms = 0;
+    const std::string value = member(json, {name});
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), ms);
+    if (error == std::errc() && end == value.data() + value.size() && ms > 0)
+      fmt::print("  {:<10} {}\n", name, codec::iso8601(from_ms(ms)));
+  }
+}
+
 void tell(const std::string& id, const Known& known) {
   fmt::print("job {}\n", id);
   if (known.objects.result) {
     fmt::print("result\n");
     tell_fields(*known.objects.result,
-                {"state", "task", "queue", "attempts", "request_id", "worker", "host", "result"});
+                {"state", "task", "queue", "attempts", "request_id", "worker", "host"});
+    tell_times(*known.objects.result, {"sent", "started", "ended"});
+    tell_fields(*known.objects.result, {"result"});
     tell_error(*known.objects.result, "error");
   }
   if (known.objects.mark) {
@@ -173,7 +198,7 @@ void tell(const std::string& id, const Known& known) {
       fmt::print("  {:<18} {}\n", visible(name), visible(value));
   }
   if (!known.log.empty()) fmt::print("log\n");
-  for (const std::string& line : known.log) fmt::print("  {}\n", line);
+  for (const std::string& line : known.log) fmt::print("  {}\n", printable(line));
 }
 
 void tell_json(const std::string& id, const Known& known) {
@@ -211,9 +236,14 @@ int run(const JobsFlags& flags) {
   }
   read_logs(*settings, flags.id, known);
   if (known.nothing()) {
-    fmt::print(stderr,
-               "headrace: nothing is known of a job {}: no result, no mark, no dead letter, no log line\n",
-               flags.id);
+    fmt::print(
+        stderr,
+        "headrace: nothing is known of a job {}: no result, no mark, no dead letter, no log line; {}\n",
+        flags.id,
+        known.waiting.empty() ? std::string("no queue holds a message")
+                              : fmt::format("it may be in a queue, whose messages show no id before a "
+                                            "worker has them: {}",
+                                            fmt::join(known.waiting, ", ")));
     return kExitFailed;
   }
   flags.json ? tell_json(flags.id, known) : tell(flags.id, known);

@@ -3,6 +3,8 @@
 #include "host/topology.h"
 #include "task/names.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <filesystem>
 #include <utility>
@@ -19,9 +21,8 @@ std::int64_t number_of(const codec::Pairs& attributes, std::string_view name) {
   return out;
 }
 
-std::unexpected<Error> unavailable(const remote::Fault& fault) {
-  return fail(Errc::kUnavailable, "the store does not answer as it should: " + fault.text());
-}
+// Which queue is asked for does not matter: that there is none is an answer.
+constexpr const char* kAnyQueue = "default";
 
 }  // namespace
 
@@ -39,7 +40,23 @@ RoleSource::RoleSource(net::Runtime& runtime, const os::Clock& clock, const Clie
       clock_(clock),
       config_(settings.config),
       state_(settings.state),
+      endpoint_(settings.endpoint),
       services_(runtime, clock, std::move(endpoint), settings.credentials, settings.region) {}
+
+std::unexpected<Error> RoleSource::unavailable(const remote::Fault& fault) const {
+  if (fault.status != 0)
+    return fail(Errc::kUnavailable,
+                fmt::format("the store at {} does not answer as it should: {}", endpoint_, fault.text()));
+  return fail(Errc::kUnavailable, fmt::format("the store at {} does not answer: {}; does `headrace up` run? "
+                                              "--endpoint and HEADRACE_ENDPOINT name another",
+                                              endpoint_, fault.text()));
+}
+
+net::Task<Status> RoleSource::reach() {
+  const auto url = co_await sqs_.queue_url(kAnyQueue);
+  if (!url && url.error().kind != remote::FaultKind::kMissing) co_return unavailable(url.error());
+  co_return Status();
+}
 
 net::Task<Result<std::vector<api::QueueCounts>>> RoleSource::queues() {
   const auto urls = co_await sqs_.list_queues("");
@@ -74,38 +91,47 @@ net::Task<Result<api::JobObjects>> RoleSource::job(Bytes id) {
   co_return api::JobObjects{.result = std::move(*result), .mark = std::move(*mark)};
 }
 
-net::Task<api::Peer> RoleSource::ask(std::string name, std::string socket, std::string path) {
-  api::Peer out{.name = std::move(name), .answers = false, .says = {}};
+// Both are the frame's of ask_all(), which waits for this.
+net::Task<void> RoleSource::ask(const Question& question, api::Peer& out) {
   std::error_code ignored;
-  if (!std::filesystem::exists(socket, ignored)) co_return out;
-  const auto endpoint = remote::parse_endpoint("unix:" + socket);
-  if (!endpoint) co_return out;
+  if (!std::filesystem::exists(question.socket, ignored)) co_return;
+  const auto endpoint = remote::parse_endpoint("unix:" + question.socket);
+  if (!endpoint) co_return;
   remote::HttpClient client(runtime_, clock_, *endpoint);
   auto answer = co_await client.call({.method = "GET",
-                                      .target = std::move(path),
+                                      .target = question.path,
                                       .headers = {{"host", "localhost"}, {"connection", "close"}},
                                       .body = {},
                                       .timeout = kPeerPatience});
   out.answers = answer.has_value();
   if (answer && answer->status == 200 && answer->body.starts_with('{')) out.says = std::move(answer->body);
+}
+
+net::Task<std::vector<api::Peer>> RoleSource::ask_all(std::vector<Question> questions) {
+  std::vector<api::Peer> out;
+  for (const Question& each : questions) out.push_back({.name = each.name, .answers = false, .says = {}});
+  net::Gate gate;
+  for (std::size_t i = 0; i < questions.size(); ++i)
+    runtime_.spawn(gate, "api.peer", ask(questions[i], out[i]));
+  co_await runtime_.finish(gate);
   co_return out;
 }
 
 net::Task<std::vector<api::Peer>> RoleSource::web() {
-  std::vector<api::Peer> out;
-  if (config_.web.app.empty() && config_.web.command.empty()) co_return out;
+  std::vector<Question> out;
   const host::Paths paths(state_);
-  for (std::uint32_t i = 1; i <= config_.web.processes; ++i)
-    out.push_back(co_await ask("web-" + std::to_string(i), paths.web_socket(i), "/_headrace/ping"));
-  co_return out;
+  const bool serves = !config_.web.app.empty() || !config_.web.command.empty();
+  for (std::uint32_t i = 1; serves && i <= config_.web.processes; ++i)
+    out.push_back({"web-" + std::to_string(i), paths.web_socket(i), "/_headrace/ping"});
+  co_return co_await ask_all(std::move(out));
 }
 
 net::Task<std::vector<api::Peer>> RoleSource::workers() {
-  std::vector<api::Peer> out;
+  std::vector<Question> out;
   const host::Paths paths(state_);
   for (const PoolConfig& pool : config_.pools)
-    out.push_back(co_await ask("worker-" + pool.name, paths.worker_socket(pool.name), "/status"));
-  co_return out;
+    out.push_back({"worker-" + pool.name, paths.worker_socket(pool.name), "/status"});
+  co_return co_await ask_all(std::move(out));
 }
 
 }  // namespace hr

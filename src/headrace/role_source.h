@@ -10,7 +10,9 @@
 #include "remote/services.h"
 #include "remote/sqs.h"
 
+#include <memory>
 #include <string>
+#include <vector>
 
 namespace hr {
 
@@ -23,6 +25,7 @@ class RoleSource final : public api::Source {
   static Result<std::unique_ptr<RoleSource>> make(net::Runtime& runtime, const os::Clock& clock,
                                                   const ClientSettings& settings);
 
+  net::Task<Status> reach() override;
   net::Task<Result<std::vector<api::QueueCounts>>> queues() override;
   net::Task<Result<api::JobObjects>> job(Bytes id) override;
   net::Task<std::vector<api::Peer>> web() override;
@@ -33,13 +36,19 @@ class RoleSource final : public api::Source {
  private:
   RoleSource(net::Runtime& runtime, const os::Clock& clock, const ClientSettings& settings,
              remote::Endpoint endpoint);
-  net::Task<api::Peer> ask(std::string name, std::string socket, std::string path);
+  struct Question {
+    std::string name, socket, path;
+  };
+  // All at once: one that hangs does not keep the others waiting.
+  net::Task<std::vector<api::Peer>> ask_all(std::vector<Question> questions);
+  net::Task<void> ask(const Question& question, api::Peer& out);
   net::Task<Result<std::optional<Bytes>>> object(Bytes key);
+  std::unexpected<Error> unavailable(const remote::Fault& fault) const;
 
   net::Runtime& runtime_;
   const os::Clock& clock_;
   const Config config_;
-  const std::string state_;
+  const std::string state_, endpoint_;
   remote::Services services_;
   remote::Sqs sqs_{services_};
   remote::S3 s3_{services_};

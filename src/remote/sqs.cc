@@ -135,20 +135,25 @@ net::Task<Answer<Bytes>> Sqs::create_queue(Bytes name, codec::Pairs attributes, 
 }
 
 net::Task<Answer<std::vector<Bytes>>> Sqs::list_queues(Bytes prefix, CallOptions options) {
-  Bytes body;
-  JsonWriter out(body);
-  out.begin_object().field("MaxResults", 1000);
-  if (!prefix.empty()) out.field("QueueNamePrefix", prefix);
-  out.end_object();
-  const auto answer = co_await post("ListQueues", std::move(body), std::move(options));
-  if (!answer) co_return std::unexpected(answer.error());
-  const auto json = codec::parse_json(*answer, kAnswerLimits);
-  if (!json) co_return unreadable(json.error().message);
   std::vector<Bytes> urls;
-  const Json* list = json->find("QueueUrls");
-  if (list == nullptr || list->as_array() == nullptr) co_return urls;
-  for (const Json& url : *list->as_array()) {
-    if (url.as_string() != nullptr) urls.push_back(*url.as_string());
+  for (Bytes token; urls.size() < kQueuesMax;) {
+    Bytes body;
+    JsonWriter out(body);
+    out.begin_object().field("MaxResults", 1000);
+    if (!prefix.empty()) out.field("QueueNamePrefix", prefix);
+    if (!token.empty()) out.field("NextToken", token);
+    out.end_object();
+    const auto answer = co_await post("ListQueues", std::move(body), options);
+    if (!answer) co_return std::unexpected(answer.error());
+    const auto json = codec::parse_json(*answer, kAnswerLimits);
+    if (!json) co_return unreadable(json.error().message);
+    if (const Json* list = json->find("QueueUrls"); list != nullptr && list->as_array() != nullptr) {
+      for (const Json& url : *list->as_array()) {
+        if (url.as_string() != nullptr) urls.push_back(*url.as_string());
+      }
+    }
+    token = text_of(*json, "NextToken");
+    if (token.empty()) break;
   }
   co_return urls;
 }

@@ -11,6 +11,7 @@
 namespace hr::remote {
 
 inline constexpr std::size_t kBatchMax = 10;
+inline constexpr std::size_t kQueuesMax = 10'000;
 
 struct ReceivedMessage {
   Bytes id;
@@ -43,7 +44,7 @@ struct SendCall {
   Bytes body;
   codec::Pairs attributes = {};  // text, none empty
   int delay_s = 0;
-  Bytes dedup_id = {};  // our store then removes a repeat of the same send (60 s)
+  Bytes dedup_id = {};  // our store then removes a repeat of the same send (5 min)
 };
 
 class Sqs {
@@ -52,8 +53,8 @@ class Sqs {
 
   net::Task<Answer<Bytes>> queue_url(Bytes name, CallOptions options = {});
   net::Task<Answer<Bytes>> create_queue(Bytes name, codec::Pairs attributes, CallOptions options = {});
-  net::Task<Answer<std::vector<Bytes>>> list_queues(Bytes prefix,
-                                                    CallOptions options = {});  // URLs; at most 1,000
+  // URLs, page after page: all of them, or the first kQueuesMax and the rest of a page.
+  net::Task<Answer<std::vector<Bytes>>> list_queues(Bytes prefix, CallOptions options = {});
   net::Task<Answer<codec::Pairs>> attributes(Bytes queue_url, std::vector<Bytes> names,
                                              CallOptions options = {});
   // Waits up to wait_s; the deadline is that and options.timeout. Cancelled: kCancelled, or what had come.

@@ -45,6 +45,7 @@ def request_id(up: Up) -> str:
     s3 = client(up, "s3")
     s3.create_bucket(Bucket="headrace-probe")
     result = {"v": 1, "id": DONE, "task": "shop.parse", "state": "done", "result": {"n": 7}}
+    result |= {"sent": 1_700_000_000_000, "started": 1_700_000_000_250, "ended": 1_700_000_001_000}
     body = json.dumps(result | {"request_id": told})
     s3.put_object(Bucket="headrace-probe", Key=f"result/{DONE}", Body=body)
     error = {"type": "ValueError", "message": "no page", "traceback": "Traceback:\n  line 3\x1b[31m\n"}
@@ -58,7 +59,8 @@ def request_id(up: Up) -> str:
         attributes = {name: {"DataType": "String", "StringValue": word} for name, word in words.items()}
         sqs.send_message(QueueUrl=url, MessageBody='{"task":"shop.parse"}', MessageAttributes=attributes)
     with (up.place.state / "log" / "headrace.log").open("a") as log:
-        log.write(f"worker-a | 2099-01-01T00:00:00.000Z info job_done job={DONE} request={told}\n")
+        line = f"info job_done job={DONE} request={told} said=\x1b[31m"
+        log.write(f"worker-a | 2099-01-01T00:00:00.000Z {line}\n")
     return told
 
 
@@ -72,6 +74,8 @@ def test_a_job_is_told_with_its_result_and_its_lines(up: Up, request_id: str) ->
     told = jobs(up, DONE)
     assert told.returncode == 0, told.stderr
     assert "state      done" in told.stdout and 'result     {"n":7}' in told.stdout
+    assert "sent       2023-11-14T22:13:20.000Z\n  started    2023-11-14T22:13:20.250Z\n" in told.stdout
+    assert "\x1b" not in told.stdout and r"said=\x1b[31m" in told.stdout
     lines = told.stdout.split("\nlog\n")[1].splitlines()
     assert f"access request={request_id} method=GET path=/upload status=200" in lines[0]
     assert f"job_done job={DONE}" in lines[-1]
@@ -134,3 +138,12 @@ def test_what_cannot_be_an_id_is_refused(up: Up) -> None:
 def test_without_a_store_it_says_so(up: Up) -> None:
     told = jobs(up, DONE, "--endpoint", "http://127.0.0.1:1")
     assert told.returncode == 4 and told.stderr.count("\n") == 1
+    assert "http://127.0.0.1:1" in told.stderr and "does `headrace up` run?" in told.stderr
+
+
+def test_of_a_job_that_may_still_wait_it_says_where(up: Up) -> None:
+    sqs = client(up, "sqs")
+    sqs.send_message(QueueUrl=sqs.create_queue(QueueName="slow")["QueueUrl"], MessageBody="{}")
+    told = jobs(up, UNKNOWN)
+    assert told.returncode == 1 and told.stderr.count("\n") == 1
+    assert "it may be in a queue" in told.stderr and "slow (1 waiting, 0 delayed, 0 in work)" in told.stderr
