@@ -7,6 +7,7 @@
 #include "host/certificate.h"
 #include "host/render/nginx.h"
 #include "net/socket.h"
+#include "os/linux/program.h"
 
 #include <fmt/format.h>
 
@@ -51,10 +52,19 @@ Step<Config> configuration(const UpFlags& flags) {
     return refuse(kExitUsage, "no headrace.toml in this folder or above; name one with --config FILE");
   HR_OR_REFUSE(Config config, read_config(absolute(file)), kExitUsage);
   config.file = absolute(file);
-  if (config.site.certificate.empty() != config.site.key.empty())
-    return refuse(kExitUsage,
-                  config.file + ": site.certificate and site.key go together; give both or neither");
   return config;
+}
+
+// What the file asks for and only an installed host does: said, so that nobody relies on it here.
+void say_what_is_left(const Config& config) {
+  constexpr std::string_view kHosts[] = {
+      "app.user",         "app.writable", "app.allow",        "site.files",    "site.console",
+      "site.store_names", "site.rate",    "site.connections", "site.body_max", "site.trusted_proxies"};
+  for (const auto& [key, where] : config.where) {
+    const bool network = key.ends_with(".network") && (key.starts_with("web.") || key.starts_with("worker."));
+    if (key.starts_with("host.") || network || std::ranges::count(kHosts, key) != 0)
+      fmt::print(stderr, "headrace: {} is not enforced by `headrace up`\n", place_of(config, key));
+  }
 }
 
 std::string own_program() {
@@ -69,14 +79,9 @@ std::string own_program() {
 // Debian keeps it where an ordinary user's PATH does not look.
 std::string find_nginx() {
   const char* path = std::getenv("PATH");
-  std::string folders = fmt::format("{}:/usr/local/sbin:/usr/sbin:/sbin", path != nullptr ? path : "");
-  for (std::size_t from = 0; from < folders.size();) {
-    const std::size_t end = std::min(folders.find(':', from), folders.size());
-    const std::string candidate = folders.substr(from, end - from) + "/nginx";
-    if (end > from && ::access(candidate.c_str(), X_OK) == 0) return candidate;
-    from = end + 1;
-  }
-  return "";
+  const auto found =
+      os::find_program("nginx", fmt::format("{}:{}", path != nullptr ? path : "/bin", os::kUsualPath));
+  return found.value_or("");
 }
 
 struct Said {
@@ -226,16 +231,28 @@ struct Ports {
   TcpSocket store, http, https;
 };
 
+// Said before one of them is "in use by another program".
+std::string same_address(const std::string& http, const std::string& https, const std::string& store) {
+  const auto both = [](const std::string& a, const std::string& b) { return a == b && !a.ends_with(":0"); };
+  if (both(http, https)) return fmt::format("HTTP and HTTPS are both to be served at {}", http);
+  if (both(http, store)) return fmt::format("HTTP and the store are both to be served at {}", http);
+  if (both(https, store)) return fmt::format("HTTPS and the store are both to be served at {}", https);
+  return "";
+}
+
 Step<Ports> listen_ports(const UpFlags& flags, const Config& config) {
   const auto first = [](const std::string& a, const std::string& b, std::string_view c) {
     return !a.empty() ? a : !b.empty() ? b : std::string(c);
   };
+  const std::string http = first(flags.http, config.site.http, kHttpDefault);
+  const std::string https = first(flags.https, config.site.https, kHttpsDefault);
+  if (std::string same = same_address(http, https, config.store.listen); !same.empty())
+    return refuse(kExitUsage, same + "; give one of them another address");
   Ports out;
   for (const auto& [to, text, mend] :
        {std::tuple(&out.store, config.store.listen, "store.listen in the configuration file"),
-        std::tuple(&out.http, first(flags.http, config.site.http, kHttpDefault), "--http ADDRESS:PORT"),
-        std::tuple(&out.https, first(flags.https, config.site.https, kHttpsDefault),
-                   "--https ADDRESS:PORT")}) {
+        std::tuple(&out.http, http, "--http ADDRESS:PORT"),
+        std::tuple(&out.https, https, "--https ADDRESS:PORT")}) {
     auto listening = listen_tcp(text, mend);
     if (!listening) return Refused(listening.error());
     *to = std::move(*listening);
@@ -278,6 +295,7 @@ std::expected<UpGround, UpRefusal> prepare_up(const UpFlags& flags, os::Processe
                                               const os::Clock& clock, os::Entropy& entropy) {
   auto config = configuration(flags);
   if (!config) return Refused(config.error());
+  say_what_is_left(*config);
   UpGround ground;
   ground.config = std::move(*config);
   const auto beside = std::filesystem::path(ground.config.file).parent_path() / ".headrace";

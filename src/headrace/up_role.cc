@@ -1,6 +1,7 @@
 #include "headrace/up_role.h"
 
 #include "headrace/commands.h"
+#include "headrace/notify.h"
 #include "headrace/up_notify.h"
 #include "os/linux/process.h"
 #include "supervise/supervisor.h"
@@ -62,7 +63,9 @@ class Up {
         notify_(std::move(notify)),
         signals_(std::move(signals)),
         strangers_(parts_.processes.children()),
-        children_(parts_.roles.size()) {}
+        children_(parts_.roles.size()),
+        last_lines_(parts_.roles.size()),
+        beat_every_(watchdog_interval()) {}
 
   int run();
 
@@ -92,8 +95,11 @@ class Up {
   void look_at_groups();
   void gone(Id id);
   void read_output(Id id);
+  void said(Id id, std::string_view line);
   void probe(Id id);
   void end_orphans();
+  void beat();
+  void say_why() const;
   int exit_code() const;
 
   const std::string& name(Id id) const { return parts_.roles[id].role.name; }
@@ -106,6 +112,11 @@ class Up {
   const std::vector<int> strangers_;  // children from before: an exec'd shell's, say
   std::vector<Child> children_;
   std::deque<Event> events_;
+  std::vector<std::string> last_lines_;  // of each role
+  std::optional<Id> gave_up_;
+  // systemd(1) watches us as we watch the roles: half of what it allows.
+  const std::optional<Duration> beat_every_;
+  Time next_beat_{};
   bool announced_ = false;
 };
 
@@ -113,6 +124,7 @@ int Up::run() {
   for (const Action& action : supervisor_.begin(parts_.clock.now())) perform(action);
   decide();
   while (!supervisor_.done()) {
+    beat();
     wait();
     for (Id id = 0; id < children_.size(); ++id) read_output(id);
     hear();
@@ -125,7 +137,19 @@ int Up::run() {
     decide();
   }
   end_orphans();
+  say_why();
   return exit_code();
+}
+
+void Up::beat() {
+  if (!beat_every_ || parts_.clock.now() < next_beat_) return;
+  notify_watchdog();
+  next_beat_ = parts_.clock.now() + *beat_every_ / 2;
+}
+
+// The reason stands far above by now: once more, as the last line.
+void Up::say_why() const {
+  if (gave_up_) diary().error("up.gave_up", {{"role", name(*gave_up_)}, {"said", last_lines_[*gave_up_]}});
 }
 
 int Up::exit_code() const {
@@ -157,6 +181,7 @@ void Up::perform(const Action& action) {
       return diary().warning("up.restarts",
                              {{"role", name(action.service)}, {"in_ms", action.pause.count()}});
     case Action::Kind::kGiveUp:
+      gave_up_ = action.service;
       return diary().error("up.gives_up",
                            {{"role", name(action.service)},
                             {"reason", "it cannot run as it is configured; see its last lines"}});
@@ -179,6 +204,7 @@ void Up::start(Id id) {
   const auto pid = spawn(id, theirs.get());
   if (!pid) {
     diary().error("up.cannot_start", {{"role", name(id)}, {"reason", pid.error().message}});
+    last_lines_[id] = pid.error().message;
     const bool hopeless = pid.error().code == Errc::kNotFound || pid.error().code == Errc::kPermission;
     return happened({.kind = Event::Kind::kEnded, .service = id, .misconfigured = hopeless});
   }
@@ -243,7 +269,7 @@ void Up::look_at_groups() {
 void Up::gone(Id id) {
   Child& child = children_[id];
   read_output(id);
-  child.lines.finish([&](std::string_view line) { parts_.console.line(name(id), line); });
+  child.lines.finish([&](std::string_view line) { said(id, line); });
   const os::Ended ended = *child.ended;
   child = Child{};
   const bool clean = supervisor_.stopping() && ended.signal == 0 && ended.code == 0;
@@ -284,6 +310,7 @@ void Up::end_orphans() {
 void Up::wait() {
   const Time now = parts_.clock.now();
   Time until = std::min(now + kWaitsAtMost, supervisor_.next_deadline().value_or(Time::max()));
+  if (beat_every_) until = std::min(until, next_beat_);
   std::vector<pollfd> fds = {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
                              {.fd = notify_.fd(), .events = POLLIN, .revents = 0}};
   for (const Child& child : children_) {
@@ -319,9 +346,15 @@ void Up::take_signals() {
       diary().warning("up.killing", {{"signal", info.ssi_signo}});
     } else {
       diary().notice("up.stopping", {{"signal", info.ssi_signo}});
+      notify_stopping();
     }
     happened({.kind = Event::Kind::kStop});
   }
+}
+
+void Up::said(Id id, std::string_view line) {
+  parts_.console.line(name(id), line);
+  last_lines_[id] = line;
 }
 
 void Up::read_output(Id id) {
@@ -333,7 +366,7 @@ void Up::read_output(Id id) {
     if (n == 0) child.output = os::Fd();  // everybody who could write has ended
     if (n <= 0) return;
     child.lines.feed({piece.data(), static_cast<std::size_t>(n)},
-                     [&](std::string_view line) { parts_.console.line(name(id), line); });
+                     [&](std::string_view line) { said(id, line); });
   }
 }
 

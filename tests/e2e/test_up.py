@@ -231,6 +231,8 @@ def test_a_role_that_is_misconfigured_ends_everything(command: str, sentence: st
         refused = place.refused()
         assert refused.returncode == 2
         assert sentence in refused.stdout and "up.gives_up" in refused.stdout
+        last = refused.stdout.splitlines()[-1]
+        assert "up.gave_up" in last and sentence in last, "once more where it is seen"
         assert place.processes() == {}
 
 
@@ -250,6 +252,46 @@ def test_a_port_in_use_is_named(flag: str) -> None:
         refused_with(4, address, "in use", flag, options=(flag, address))
 
 
+def test_what_only_an_installed_host_does_is_said(tmp_path: pathlib.Path) -> None:
+    with a_place(more='[host]\nfirewall = true\noperators = "ops"\n') as place:
+        done = place.refused("--state", f"{tmp_path}/" + "a" * 100)
+        lines = done.stderr.splitlines()
+        file = place.folder / "headrace.toml"
+        assert lines[:2] == [
+            f"headrace: {file}:6:12: host.firewall is not enforced by `headrace up`",
+            f"headrace: {file}:7:13: host.operators is not enforced by `headrace up`",
+        ]
+        assert done.returncode == 2 and len(lines) == 3
+
+
+def test_one_address_for_two_is_refused_before_it_is_in_use() -> None:
+    with a_place() as place:
+        done = place.refused("--http", "127.0.0.1:18099", "--https", "127.0.0.1:18099")
+        assert done.returncode == 2
+        assert done.stderr.startswith("headrace: HTTP and HTTPS are both to be served at 127.0.0.1:18099")
+
+
+def test_it_tells_its_own_supervisor_that_it_is_ready_alive_and_stopping(tmp_path: pathlib.Path) -> None:
+    with a_place() as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(tmp_path / "notify"))
+        told.settimeout(60)
+        up = place.start("env", f"NOTIFY_SOCKET={tmp_path}/notify", "WATCHDOG_USEC=400000")
+        words: list[str] = []
+
+        def hear(word: str, times: int = 1) -> None:
+            while words.count(word) < times:
+                words.append(told.recv(4096).decode())
+
+        try:
+            hear("READY=1")
+            alive = words.count("WATCHDOG=1")
+            hear("WATCHDOG=1", alive + 2)
+            assert up.stop(signal.SIGTERM) == 0
+            hear("STOPPING=1")
+        finally:
+            up.process.kill()
+
+
 def test_services_of_aws_are_refused() -> None:
     refused_with(2, "not in this version", more='[services]\nsqs = "aws"\n')
 
@@ -259,7 +301,7 @@ def test_a_wrong_address_is_refused() -> None:
 
 
 def test_a_certificate_without_its_key_is_refused() -> None:
-    refused_with(2, "go together", more='[site]\ncertificate = "a.pem"\n')
+    refused_with(2, "needs site.key", more='[site]\ncertificate = "a.pem"\n')
 
 
 def test_a_certificate_that_is_missing_is_refused_in_nginx_words() -> None:
