@@ -3,6 +3,7 @@
 #include "headrace/commands.h"
 #include "headrace/config_file.h"
 #include "headrace/log_sinks.h"
+#include "headrace/store_inspect.h"
 #include "headrace/store_role.h"
 
 #include <CLI/CLI.hpp>
@@ -21,6 +22,9 @@ struct StoreFlags {
   std::optional<std::string> path, listen, socket;
   std::string ready_file;
   bool verbose = false;
+  bool bodies = false, json = false;
+  const CLI::App* check = nullptr;
+  const CLI::App* dump = nullptr;
 };
 
 int run(const StoreFlags& flags) {
@@ -35,6 +39,9 @@ int run(const StoreFlags& flags) {
   for (std::string* path : {&options.config.path, &options.config.socket, &options.ready_file}) {
     if (!path->empty()) *path = std::filesystem::absolute(*path, ignored).lexically_normal().string();
   }
+  const InspectOptions inspect{.path = options.config.path, .bodies = flags.bodies, .json = flags.json};
+  if (flags.check->parsed()) return check_store(inspect);
+  if (flags.dump->parsed()) return dump_store(inspect);
   const auto sink = make_sink({.role = "store", .verbose = flags.verbose});
   return run_store(options, hr::Log(*sink));
 }
@@ -58,6 +65,18 @@ Command store_command(CLI::App& app) {
       "Exit codes: 0 ended as asked, 1 failed, 2 usage or configuration, 4 unavailable (port or folder in "
       "use, disk full).");
 
+  CLI::App* const check =
+      store->add_subcommand("check", "Read all of a stopped store and tell what is damaged");
+  check->add_flag("--bodies", flags->bodies, "Compare every object's body with its MD5 too");
+  check->add_flag("--json", flags->json, "As one JSON object");
+  CLI::App* const dump = store->add_subcommand("dump", "Print a stopped store's log, a line for each record");
+  for (CLI::App* const inspect : {check, dump}) {
+    inspect->fallthrough();  // --path and --config of the store
+    inspect->footer(
+        "Changes nothing. Exit codes: 0 all is well, 1 damaged, 2 no store, 4 a store runs there.");
+  }
+  flags->check = check;
+  flags->dump = dump;
   return {store, [flags] { return run(*flags); }};
 }
 

@@ -132,6 +132,8 @@ std::vector<const Queue*> Engine::list(std::string_view account, std::string_vie
   return out;
 }
 
+std::size_t Engine::queue_count() const { return state_->by_id.size(); }
+
 Counts Engine::counts(QueueId id) const {
   const QueueState* q = state_->find(id);
   return q == nullptr ? Counts{} : q->backlog.counts();

@@ -160,6 +160,7 @@ class Engine {
   // `max`.
   std::vector<const Queue*> list(std::string_view account, std::string_view prefix, std::string_view after,
                                  std::size_t max) const;
+  std::size_t queue_count() const;
   // Exact as of the latest tick() that left nothing due; of no queue: zeros.
   Counts counts(QueueId id) const;
   // Where the message's Sent record stands; none if the message is gone or not placed yet.

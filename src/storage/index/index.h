@@ -56,6 +56,8 @@ class Index {
   virtual Lsn durable() const = 0;  // the position a crash falls back to
 };
 
+// Of an index that is there; apply() and flush() answer kUnsupported, and no file is changed.
+Result<std::unique_ptr<Index>> open_rocksdb_index_read_only(const std::string& path);
 // `path`: an absolute folder, created if missing.
 Result<std::unique_ptr<Index>> open_rocksdb_index(const std::string& path);
 std::unique_ptr<Index> make_memory_index();

@@ -246,6 +246,20 @@ Status check_folder(const std::string& path) {
 
 }  // namespace
 
+Result<std::unique_ptr<Index>> open_rocksdb_index_read_only(const std::string& path) {
+  HR_TRY(check_folder(path));
+  rocksdb::DB* opened = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  const rocksdb::Status status =
+      rocksdb::DB::OpenForReadOnly(rocksdb::DBOptions(), path, families(), &handles, &opened);
+  if (!status.ok()) {
+    return fail(code_of(status), fmt::format("opening the index {}: {}", path, status.ToString()));
+  }
+  auto index = std::make_unique<RocksIndex>(std::unique_ptr<rocksdb::DB>(opened), std::move(handles), path);
+  HR_TRY(index->load_position());
+  return index;
+}
+
 Result<std::unique_ptr<Index>> open_rocksdb_index(const std::string& path) {
   if (!path.starts_with('/')) {
     return fail(Errc::kInvalid, fmt::format("the index path {} is not absolute", path));

@@ -110,4 +110,9 @@ Result<std::unique_ptr<SegmentedLog>> open_log(os::Disk& disk, os::Entropy& entr
                                                const std::function<Status(const RecoveredRecord&)>& replay,
                                                RecoveryReport& report);
 
+// The whole log, as far as it goes, handed to `replay`; nothing is changed, and a torn end is not cut. Damage
+// is kCorrupt, as for open_log().
+Status read_log(os::Disk& disk, const std::function<Status(const RecoveredRecord&)>& replay,
+                RecoveryReport& report);
+
 }  // namespace hr::storage

@@ -163,6 +163,13 @@ Result<std::unique_ptr<SegmentedLog>> open_log_with(
   return log;
 }
 
+Status read_log(os::Disk& disk, const std::function<Status(const RecoveredRecord&)>& replay,
+                RecoveryReport& report) {
+  HR_ASSIGN(const Survey survey, survey_log(disk, RecoveryRules(), 0, replay));
+  report = report_of(survey);
+  return {};
+}
+
 Result<std::unique_ptr<SegmentedLog>> open_log(os::Disk& disk, os::Entropy& entropy,
                                                const LogOptions& options,
                                                const std::function<Status(const RecoveredRecord&)>& replay,

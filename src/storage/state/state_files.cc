@@ -121,7 +121,7 @@ class Files final : public StateFiles {
  public:
   explicit Files(os::Disk& disk) : disk_(disk) {}
 
-  Status open();
+  Status open(StateMode mode);
   Lsn position() const override { return root_.position; }
   Status load(const Take& take) const override;
   bool wasteful() const override;
@@ -152,21 +152,26 @@ class Files final : public StateFiles {
   Bytes buffer_;
 };
 
-Status Files::open() {
-  HR_TRY(disk_.make_dir(kFolder, "state.create"));
-  HR_TRY(disk_.sync_dir("", "state.syncdir"));
+Status Files::open(StateMode mode) {
+  const bool writes = mode == StateMode::kReadWrite;
+  if (writes) {
+    HR_TRY(disk_.make_dir(kFolder, "state.create"));
+    HR_TRY(disk_.sync_dir("", "state.syncdir"));
+    // Names that a killed process left in the page cache become durable before anything is built on them.
+    HR_TRY(disk_.sync_dir(kFolder, "state.syncdir"));
+  }
   HR_TRY(list());
   if (files_.empty()) return {};
   HR_TRY(read_root());
   HR_TRY(check_files());
-  return remove_unneeded();
+  return writes ? remove_unneeded() : Status();
 }
 
 Status Files::list() {
-  // Names that a killed process left in the page cache become durable before anything is built on them.
-  HR_TRY(disk_.sync_dir(kFolder, "state.syncdir"));
-  HR_ASSIGN(const auto entries, disk_.list(kFolder, "state.list"));
-  for (const os::DirEntry& entry : entries) {
+  const auto entries = disk_.list(kFolder, "state.list");
+  if (!entries && entries.error().code == Errc::kNotFound) return {};
+  if (!entries) return std::unexpected(entries.error());
+  for (const os::DirEntry& entry : *entries) {
     if (const auto number = number_of(entry.name)) {
       files_[*number] = entry.bytes;
     } else if (entry.name != "new.tmp") {
@@ -328,9 +333,9 @@ StateFiles::Stats Files::stats() const {
 
 }  // namespace
 
-Result<std::unique_ptr<StateFiles>> open_state_files(os::Disk& disk) {
+Result<std::unique_ptr<StateFiles>> open_state_files(os::Disk& disk, StateMode mode) {
   auto files = std::make_unique<Files>(disk);
-  HR_TRY(files->open());
+  HR_TRY(files->open(mode));
   return files;
 }
 

@@ -54,7 +54,10 @@ class StateFiles {
   virtual Stats stats() const = 0;
 };
 
+// kReadOnly: nothing is made or removed, and nothing may be written.
+enum class StateMode : std::uint8_t { kReadWrite, kReadOnly };
+
 // kCorrupt: the newest checkpoint is damaged, or needs a file that is not there; nothing was changed.
-Result<std::unique_ptr<StateFiles>> open_state_files(os::Disk& disk);
+Result<std::unique_ptr<StateFiles>> open_state_files(os::Disk& disk, StateMode mode = StateMode::kReadWrite);
 
 }  // namespace hr::storage
