@@ -23,9 +23,9 @@ struct StoreConfig {
   std::string domain = "localhost";         // buckets are also reached as BUCKET.DOMAIN
   bool allow_remote = false;                // listen on other addresses than loopback
   std::vector<std::uint32_t> trusted_uids;  // unix peers that need no signature, beside the store's own user
-  std::uint32_t segment_mib = 64;           // 1 to 1,024
+  std::uint32_t segment_mib = 64;           // 4 to 1,024
   std::uint32_t reserve_segments = 2;       // 1 to 16
-  std::uint64_t object_bytes_max = 5ULL << 30;  // per PutObject, 1 MiB to 5 GiB
+  std::uint64_t object_bytes_max = 5ULL << 30;  // sent at once, 1 MiB to 5 GiB
   std::uint32_t connections_max = 16'000;       // 16 to 100,000
 };
 

@@ -261,7 +261,8 @@ void StoreRole::serve() {
                                  .clock = *clock_,
                                  .region = config_.region,
                                  .domain = config_.domain,
-                                 .diary = diary_});
+                                 .diary = diary_,
+                                 .limits = {.body_bytes_max = config_.object_bytes_max}});
   routes_.emplace(StoreRoutes::Parts{.store = *store_,
                                      .log = *recovered_.log,
                                      .index = *recovered_.index,

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace hr::s3 {
@@ -70,6 +71,10 @@ S3Result<void> copy_piece(Upload& upload, os::File& file, std::uint64_t offset, 
 net::Task<S3Result<Uploaded>> copy_bytes(Services& services, const Found& found, wire::ByteRange range,
                                          UploadSpec spec) {
   spec.bytes = range.bytes;
+  const bool large = range.bytes > spec.inline_bytes_max;
+  if (large && services.uploads >= services.limits.uploads_max) co_return wire::s3_fail(S3Code::kSlowDown);
+  std::optional<UploadSlot> slot;
+  if (large) slot.emplace(services.uploads);
   auto upload = std::make_shared<Upload>(std::move(spec), services.blobs);  // shared with the pool's work
   S3Result<void> fed;
   if (found.file) {
@@ -167,12 +172,12 @@ S3Result<wire::ByteRange> part_range(const Request& request, std::uint64_t bytes
   return range;
 }
 
-S3Result<void> check_size(std::uint64_t bytes) {
-  if (bytes <= wire::kS3PutBytesMax) return {};
+S3Result<void> check_size(const Services& services, std::uint64_t bytes) {
+  if (bytes <= services.limits.body_bytes_max) return {};
   return wire::s3_fail(S3Code::kInvalidRequest,
                        fmt::format("The specified copy source is larger than the maximum allowable size for "
                                    "a copy source: {}",
-                                   wire::kS3PutBytesMax));
+                                   services.limits.body_bytes_max));
 }
 
 net::Response copied(std::string_view root, const std::string& etag, Time modified,
@@ -192,7 +197,7 @@ AnswerTask copy_object(Services& services, Request& request) {
   const auto source = co_await open_source(services, request);
   if (!source) co_return std::unexpected(source.error());
   const object::Object& from = source->found.object;
-  if (auto fits = check_size(from.bytes); !fits) co_return std::unexpected(std::move(fits).error());
+  if (auto fits = check_size(services, from.bytes); !fits) co_return std::unexpected(std::move(fits).error());
   auto put = described(request, *source);
   if (!put) co_return std::unexpected(std::move(put).error());
   UploadSpec spec;
@@ -224,7 +229,8 @@ AnswerTask copy_part(Services& services, Request& request) {
   if (!source) co_return std::unexpected(source.error());
   const auto range = part_range(request, source->found.object.bytes);
   if (!range) co_return std::unexpected(range.error());
-  if (auto fits = check_size(range->bytes); !fits) co_return std::unexpected(std::move(fits).error());
+  if (auto fits = check_size(services, range->bytes); !fits)
+    co_return std::unexpected(std::move(fits).error());
   const auto upload = asked_upload(services, request, bucket_id);
   if (!upload) co_return std::unexpected(upload.error());
   UploadSpec spec;

@@ -190,7 +190,7 @@ AnswerTask upload_part(Services& services, net::Gate& steps, Request& request) {
   if (!number) co_return std::unexpected(number.error());
   const auto upload = asked_upload(services, request, (*bucket)->id);
   if (!upload) co_return std::unexpected(upload.error());
-  auto spec = upload_spec(request);
+  auto spec = upload_spec(services, request);
   if (!spec) co_return std::unexpected(std::move(spec).error());
   if (auto fits = apply_checksum_rule(*upload->open, *spec); !fits) co_return std::unexpected(fits.error());
   spec->inline_bytes_max = 0;

@@ -110,7 +110,7 @@ AnswerTask put_object(Services& services, net::Gate& steps, Request& request) {
   const object::BucketId id = (*bucket)->id;
   auto put = described(request);
   if (!put) co_return std::unexpected(std::move(put).error());
-  auto spec = upload_spec(request);
+  auto spec = upload_spec(services, request);
   if (!spec) co_return std::unexpected(std::move(spec).error());
   const std::uint64_t bytes = spec->bytes;
   auto uploaded = co_await receive_upload(services, steps, request, std::move(*spec));

@@ -52,18 +52,6 @@ S3Result<void> check_trailers(const Request& request, const wire::S3BodyChecks& 
   return wire::s3_fail(S3Code::kInvalidRequest, "x-amz-trailer needs a payload form with a trailer.");
 }
 
-// Counts a large upload for as long as it lives.
-class Slot {
- public:
-  explicit Slot(std::size_t& count) : count_(count) { ++count_; }
-  ~Slot() { --count_; }
-  Slot(const Slot&) = delete;
-  Slot& operator=(const Slot&) = delete;
-
- private:
-  std::size_t& count_;
-};
-
 wire::S3Error body_error(const Error& error) {
   if (error.code == Errc::kTimeout) return {S3Code::kRequestTimeout, {}, {}};
   return {S3Code::kIncompleteBody, {}, {}};
@@ -119,7 +107,7 @@ net::Task<S3Result<void>> pump(Services& services, net::Gate& steps, net::Reques
 net::Task<S3Result<Uploaded>> receive_large(Services& services, net::Gate& steps, Request& request,
                                             UploadSpec spec) {
   if (services.uploads >= services.limits.uploads_max) co_return wire::s3_fail(S3Code::kSlowDown);
-  const Slot slot(services.uploads);
+  const UploadSlot slot(services.uploads);
   auto upload = std::make_shared<Upload>(std::move(spec), services.blobs);
   auto pumped = co_await pump(services, steps, request.body, upload);
   // Either way the end is the pool's: committing syncs, and giving up removes a file.
@@ -133,13 +121,14 @@ net::Task<S3Result<Uploaded>> receive_large(Services& services, net::Gate& steps
 
 }  // namespace
 
-S3Result<UploadSpec> upload_spec(const Request& request) {
+S3Result<UploadSpec> upload_spec(const Services& services, const Request& request) {
+  const std::uint64_t most = services.limits.body_bytes_max;
   UploadSpec spec;
   HR_ASSIGN(spec.bytes, payload_length(request));
-  if (spec.bytes > wire::kS3PutBytesMax) {
-    return wire::s3_fail(S3Code::kEntityTooLarge, {},
-                         {{"ProposedSize", std::to_string(spec.bytes)},
-                          {"MaxSizeAllowed", std::to_string(wire::kS3PutBytesMax)}});
+  if (spec.bytes > most) {
+    return wire::s3_fail(
+        S3Code::kEntityTooLarge, {},
+        {{"ProposedSize", std::to_string(spec.bytes)}, {"MaxSizeAllowed", std::to_string(most)}});
   }
   HR_ASSIGN(spec.checks, wire::parse_body_checks(request.headers));
   HR_TRY(check_trailers(request, spec.checks));

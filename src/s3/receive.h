@@ -10,7 +10,7 @@ namespace hr::s3 {
 
 // What the request promises about its body, before a byte of it is read: MissingContentLength,
 // EntityTooLarge, InvalidDigest, ...
-wire::S3Result<UploadSpec> upload_spec(const Request& request);
+wire::S3Result<UploadSpec> upload_spec(const Services& services, const Request& request);
 
 // SlowDown when too many large uploads are going on; IncompleteBody, RequestTimeout when the peer fails.
 net::Task<wire::S3Result<Uploaded>> receive_upload(Services& services, net::Gate& steps, Request& request,

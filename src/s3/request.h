@@ -14,6 +14,7 @@
 #include "storage/index/index.h"
 #include "wire/auth.h"
 #include "wire/s3_error.h"
+#include "wire/s3_headers.h"
 #include "wire/s3_operation.h"
 #include "wire/s3_target.h"
 
@@ -27,7 +28,8 @@
 namespace hr::s3 {
 
 struct Limits {
-  std::size_t uploads_max = 256;            // bodies past kInlineBytesMax at one moment: SlowDown
+  std::uint64_t body_bytes_max = wire::kS3PutBytesMax;  // of one object or part as it is sent: EntityTooLarge
+  std::size_t uploads_max = 256;  // bodies past kInlineBytesMax at one moment, sent or copied: SlowDown
   std::size_t upload_step_bytes = 1 << 20;  // handed to the pool at once; each such upload holds two of them
   std::size_t small_body_bytes_max = 2U << 20;  // of every operation but PutObject: MaxMessageLengthExceeded
   int stale_retries_max = 8;                    // of a conditional write: ConditionalRequestConflict
@@ -45,6 +47,18 @@ struct Services {
   std::size_t uploads = 0;     // going on, past kInlineBytesMax
   std::uint64_t bytes_in = 0;  // stored and sent as objects' bodies
   std::uint64_t bytes_out = 0;
+};
+
+// Counts a large upload for as long as it lives.
+class UploadSlot {
+ public:
+  explicit UploadSlot(std::size_t& count) : count_(count) { ++count_; }
+  ~UploadSlot() { --count_; }
+  UploadSlot(const UploadSlot&) = delete;
+  UploadSlot& operator=(const UploadSlot&) = delete;
+
+ private:
+  std::size_t& count_;
 };
 
 struct Request {

@@ -121,12 +121,54 @@ def test_no_room_at_the_start_names_the_folder_and_what_it_takes(tmp_path: pathl
 # ---- limits of its configuration
 
 
+def test_object_bytes_max_is_kept_at_its_edge(tmp_path: pathlib.Path) -> None:
+    with a_store(tmp_path, config="[store]\nobject_bytes_max = 1048576\n") as store:
+        assert s3_api.call(store, "PUT", "/edge").status == 200
+        assert s3_api.call(store, "PUT", "/edge/fits", body=bytes(MIB)).status == 200
+        over = s3_api.call(store, "PUT", "/edge/over", body=bytes(MIB + 1))
+        assert (over.status, over.code) == (400, "EntityTooLarge")
+        assert over.field("MaxSizeAllowed") == str(MIB)
+
+
 def test_the_smallest_segments_take_the_largest_message(tmp_path: pathlib.Path) -> None:
     with a_store(tmp_path, config="[store]\nsegment_mib = 4\n") as store:
         sqs = JsonApi(store)
         url = sqs("CreateQueue", QueueName="large")["QueueUrl"]
         for _ in range(6):
             sqs("SendMessage", QueueUrl=url, MessageBody="x" * MIB)
+
+
+def test_copies_count_as_uploads(tmp_path: pathlib.Path) -> None:
+    """256 large bodies at one moment; the next one, sent or copied, is told to come later."""
+    with a_store(tmp_path) as store:
+        assert s3_api.call(store, "PUT", "/busy").status == 200
+        assert s3_api.call(store, "PUT", "/busy/source", body=bytes(100_000)).status == 200
+
+        def copy() -> s3_api.Answer:
+            headers = {"x-amz-copy-source": "/busy/source"}
+            return s3_api.call(store, "PUT", "/busy/copy", headers=headers)
+
+        with contextlib.ExitStack() as slow:
+            for number in range(256):
+                slow.enter_context(begun_upload(store, f"/busy/{number}"))
+            wait_for(
+                "256 uploads", lambda: s3_api.call(store, "PUT", "/busy/x", body=bytes(100_000)).status == 503
+            )
+            answer = copy()
+            assert (answer.status, answer.code) == (503, "SlowDown")
+        wait_for("room", lambda: copy().status == 200)
+
+
+def begun_upload(store: Store, path: str) -> socket.socket:
+    """Its headers and the first byte of its body are sent."""
+    host = s3_api.host(store)
+    headers = {"Host": host, "Content-Length": "100000"}
+    signed = s3_api.Signer(store).headers("PUT", path, "", headers, "UNSIGNED-PAYLOAD")
+    lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
+    address, port = host.rsplit(":", 1)
+    connection = socket.create_connection((address, int(port)), timeout=30)
+    connection.sendall(f"PUT {path} HTTP/1.1\r\n{lines}\r\nx".encode())
+    return connection
 
 
 # ---- how it is started and stopped
