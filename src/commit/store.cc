@@ -88,13 +88,13 @@ void Store::change_objects(const Cost& cost, const DecideObjects& decide, Done d
   answer_at(Point::kApplied, objects_appended_, std::move(done));
 }
 
-void Store::tick() {
+bool Store::tick() {
   deadline_ = Time::max();
   if (!admit({.records = 0, .space = storage::Space::kShrink}))
-    return;  // dead or no room even in the reserve: leases end later, never early
+    return false;  // dead or no room even in the reserve: leases end later, never early
   Group group{.now = now()};
   parts_.queues.tick(group.now, group.queues);
-  static_cast<void>(append(group, storage::Space::kShrink, storage::Release::kWritten));
+  return append(group, storage::Space::kShrink, storage::Release::kWritten).has_value();
 }
 
 // Beside its own cost a command may log what is due (bound(0)): leases given to waiting receivers, expiries.

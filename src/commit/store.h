@@ -94,8 +94,8 @@ class Store {
   void change_objects(const Cost& cost, const DecideObjects& decide, Done done);
 
   // --- time ---
-  // Delays, leases and waits that are due. Call at next_deadline(), or sooner.
-  void tick();
+  // What is due. Call at next_deadline(), or sooner. False: the log takes nothing now.
+  bool tick();
   Time next_deadline() const { return parts_.queues.next_deadline(); }
 
   // --- the release points, reported by the log thread and the applier in order ---

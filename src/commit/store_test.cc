@@ -249,6 +249,13 @@ TEST(Store, a_wait_ends_empty_at_its_time) {
   EXPECT_TRUE((***received).empty());
 }
 
+TEST(Store, a_tick_tells_whether_the_log_took_it) {
+  Rig rig;
+  EXPECT_TRUE(rig.store().tick());
+  rig.store().on_failed({Errc::kIo, "the disk is gone"});
+  EXPECT_FALSE(rig.store().tick());
+}
+
 TEST(Store, a_cancelled_receiver_is_given_nothing) {
   Rig rig;
   const auto jobs = rig.create("jobs");

@@ -36,6 +36,8 @@ constexpr std::size_t kPoolThreads = 2;
 constexpr Duration kDrain = 25s;  // below the 30 s after which a supervisor loses patience
 // Leases and waits are looked at least this often: a jump of the boot clock (suspend) shows no other way.
 constexpr Duration kTickAtLeast = 1s;
+// A log that takes nothing now is not asked again and again.
+constexpr Duration kAfterRefusal = 100ms;
 
 int exit_code_of(const Error& error) {
   switch (error.code) {
@@ -97,6 +99,7 @@ class Ticker {
       : timer_(runtime.context()), clock_(clock), turn_(std::move(turn)) {}
 
   void arm(Time deadline) {
+    deadline = std::max(deadline, not_before_);
     if (deadline >= armed_) return;
     armed_ = deadline;
     timer_.expires_after(std::clamp<Duration>(deadline - clock_.now(), 0ms, kTickAtLeast));  // ends the wait
@@ -108,7 +111,7 @@ class Ticker {
       co_await timer_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
       if (stopping_) break;
       const bool due = armed_ <= clock_.now() || store.next_deadline() <= clock_.now();
-      if (due) store.tick();
+      if (due && !store.tick()) not_before_ = clock_.now() + kAfterRefusal;
       turn_();
       armed_ = Time::max();
       timer_.expires_after(kTickAtLeast);
@@ -127,6 +130,7 @@ class Ticker {
   const os::Clock& clock_;
   const std::function<void()> turn_;  // at least once in kTickAtLeast
   Time armed_ = Time::max();
+  Time not_before_{};
   bool stopping_ = false;
 };
 
