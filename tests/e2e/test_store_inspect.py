@@ -1,4 +1,4 @@
-"""`headrace store check` and `headrace store dump` on folders that a store has left: whole ones, and damaged ones."""
+"""`headrace store check` and `headrace store dump` on folders that a store has left: whole and damaged ones."""
 
 from __future__ import annotations
 
