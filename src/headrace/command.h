@@ -26,6 +26,9 @@ Command jobs_command(CLI::App& app);
 Command web_command(CLI::App& app);
 Command worker_command(CLI::App& app);
 Command python_command(CLI::App& app);
+Command host_command(CLI::App& app);
+Command diagram_command(CLI::App& app);
+Command doctor_command(CLI::App& app);
 
 // What commands share.
 extern const char* const kVersion;            // "0.1.0"

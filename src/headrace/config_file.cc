@@ -23,12 +23,15 @@ Result<Config> read_config(const std::string& path) {
   // Relative paths are relative to the file.
   const auto folder = std::filesystem::absolute(path, error).parent_path();
   const auto resolve = [&](std::string& relative) {
-    if (!relative.empty() && relative.front() != '/')
-      relative = (folder / relative).lexically_normal().string();
+    if (relative.empty() || relative.front() == '/') return;
+    relative = (folder / relative).lexically_normal().string();
+    while (relative.size() > 1 && relative.ends_with('/')) relative.pop_back();  // of "."
   };
-  for (std::string* path : {&config.store.path, &config.store.socket, &config.app.root,
-                            &config.site.certificate, &config.site.key})
-    resolve(*path);
+  for (std::string* each : {&config.store.path, &config.store.socket, &config.app.root,
+                            &config.site.certificate, &config.site.key, &config.site.files,
+                            &config.host.logs_authority})
+    resolve(*each);
+  for (std::string& each : config.app.writable) resolve(each);
   if (config.app.python.contains('/')) resolve(config.app.python);
   return config;
 }

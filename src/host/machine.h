@@ -22,6 +22,7 @@ struct HostFacts {
   bool ec2 = false;
   bool ubuntu = false;  // rsyslog gives its rights away there; another pool of clocks
   std::string program = "/usr/bin/headrace";
+  std::string config_digest = {};  // of the configuration's text
 };
 
 enum class Kind : std::uint8_t {

@@ -1,15 +1,48 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# ./dev boot: will start a whole Debian system with Headrace's units; there are no units yet.
+# ./dev boot: a whole Debian 12 boots in a container, and Headrace makes it a host.
 
 help() {
   cat <<'END'
-usage: ./dev boot
+usage: ./dev boot [ARGUMENT...]
 
-Starts a whole Debian system with nginx, rsyslog, chrony, polkit and Headrace as its services. Headrace has no
-systemd units yet (docs/seed.md says what is there), so today this only says so and fails.
+Builds Headrace, makes a Debian 12 (once, under build/boot), boots it with systemd-nspawn, runs
+`headrace host apply` in it, and tests it from outside and inside: TLS, firewall, logs, polkit, order,
+sandbox, diagrams, restarts, rollback, watchdog, another boot. Arguments go to pytest. Needs root,
+mmdebstrap and systemd-container.
 END
 }
 
 main() {
-  die 'there is nothing to boot yet: Headrace has no systemd units. ./dev run starts the stack without them'
+  # shellcheck source=tools/dev/setup.sh
+  . tools/dev/setup.sh
+  setup build test
+  local missing
+  missing=$(cannot_boot)
+  [ -z "$missing" ] || die "no container can boot here: $missing"
+  build release || die 'build/release does not build'
+  HEADRACE_BIN=$(headrace_program) || die 'the build made no headrace program'
+  export HEADRACE_BIN
+  run_boot "$@" || die 'the boot tests failed'
+}
+
+# What is missing to boot a container; nothing when it can.
+cannot_boot() {
+  local program
+  [ "$(id -u)" = 0 ] || { printf 'it needs root\n'; return; }
+  for program in mmdebstrap systemd-nspawn unshare; do
+    command -v $program >/dev/null || { printf 'it needs %s\n' $program; return; }
+  done
+  unshare --mount --net --propagation private -- /bin/sh -c \
+    'umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup' 2>/dev/null ||
+    printf 'namespaces and a tree of cgroups cannot be made\n'
+}
+
+# run_boot ARGUMENT...: pytest in mount and network namespaces of its own, with one tree of cgroups, which the
+# container's systemd wants.
+# shellcheck disable=SC2016  # the inner shell expands it
+run_boot() {
+  PYTHON=$python HEADRACE_BOOT_NAMESPACE=own unshare --mount --net --propagation private -- /bin/bash -c '
+    ip link set lo up
+    umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    exec "$PYTHON" -m pytest -q -p no:cacheprovider tests/boot "$@"' boot "$@"
 }

@@ -16,6 +16,7 @@ Without a PART: all of these, in this order. From a bare Debian 12 on 2 cores: u
   crash     kill -9 under load, restart, and compare
   e2e       whole processes: starting, stopping, bad configuration, full disks
   browser   the example's page in headless Chromium
+  boot      a whole Debian 12 in a container, made a host; skipped where none can boot (see ./dev boot)
   asan      the layers' tests and the fuzzers' corpora under the address and undefined-behaviour sanitizers
   tsan      the tests of what runs on several threads, under the thread sanitizer
   lint      ./dev lint --all: every linter on every file
@@ -24,7 +25,7 @@ Not part of a whole run: fresh (all of this on a new Debian 12 made for it; need
 END
 }
 
-all_parts=(unit sim clients python crash e2e browser asan tsan lint)
+all_parts=(unit sim clients python crash e2e browser boot asan tsan lint)
 core_layers='base|codec|os|sim|storage|queue|object|commit|task|supervise|web|worker'
 threaded_layers='os|storage|commit|net|web'
 
@@ -169,6 +170,26 @@ part_python() { pytest_part python tests/python examples/documents/tests; }
 part_browser() { pytest_part browser tests/browser; }
 part_crash() { pytest_part crash tests/crash; }
 part_e2e() { pytest_part e2e tests/e2e; }
+
+part_boot() {
+  local begin=$SECONDS status=0 missing
+  # shellcheck source=tools/dev/boot.sh
+  . tools/dev/boot.sh
+  missing=$(cannot_boot)
+  if [ -n "$missing" ]; then
+    say "boot: skipped: $missing"
+    tally boot 0 0 1 0
+    return 0
+  fi
+  if ! need_build release ''; then
+    fail_part boot 'build/release does not build' $((SECONDS - begin))
+    return
+  fi
+  step 'boot: pytest tests/boot' boot_pytest || status=$?
+  count_part boot $((SECONDS - begin)) "$status"
+}
+
+boot_pytest() { HEADRACE_BIN=$(headrace_program) run_boot --junitxml="$results/boot.xml"; }
 
 # pytest_part PART FOLDER...
 pytest_part() {

@@ -112,7 +112,7 @@ std::string socket(const std::string& description, const std::vector<std::string
   for (const std::string& each : streams) line(out, "ListenStream={}", each);
   out += "SocketUser=root\n";
   line(out, "SocketGroup={}", kSharedGroup);
-  out += "SocketMode=0660\nBacklog=1024\nNoDelay=yes\nRemoveOnStop=yes\n";
+  out += "SocketMode=0660\nBacklog=1024\nRemoveOnStop=yes\n";
   return out;
 }
 
@@ -160,6 +160,9 @@ std::string environment(const Machine& machine) {
   line(out, "Environment=HEADRACE_ENDPOINT=unix:{}", paths.store_socket());
   line(out, "Environment=HEADRACE_KEYS=%d/keys.toml");
   line(out, "Environment=HEADRACE_REGION={}", machine.config.store.region);
+  // Another configuration makes another unit, so that whoever reads it is started again.
+  if (!machine.facts.config_digest.empty())
+    line(out, "Environment=HEADRACE_CONFIG_DIGEST={}", machine.facts.config_digest);
   return out;
 }
 

@@ -1,0 +1,22 @@
+// After files have changed: which commands make the host's programs use them, in order. Listening sockets
+// stay open where their units did not change, so nothing is refused meanwhile. Pure; the caller runs them.
+#pragma once
+
+#include "host/apply.h"
+#include "host/machine.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hr::host {
+
+// `running` are units of Headrace's templates that systemd knows: those that are no more are stopped.
+std::vector<std::vector<std::string>> activation_of(const Machine& machine,
+                                                    const std::vector<Change>& changes,
+                                                    const std::vector<std::string>& running);
+
+// What a host of no machine needs after a rollback to nothing: everything of Headrace stopped.
+std::vector<std::vector<std::string>> deactivation();
+
+}  // namespace hr::host

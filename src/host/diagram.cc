@@ -1,0 +1,301 @@
+#include "host/diagram.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace hr::host {
+namespace {
+
+// The worse of two: what is drawn for several things at once.
+State worse(State a, State b) {
+  const auto rank = [](State each) {
+    return each == State::kMissing ? 3 : each == State::kUnknown ? 2 : each == State::kStranger ? 1 : 0;
+  };
+  return rank(a) >= rank(b) ? a : b;
+}
+
+State state_of(const std::optional<bool>& seen) {
+  if (!seen) return State::kUnknown;
+  return *seen ? State::kThere : State::kMissing;
+}
+
+struct Evidence {
+  State state = State::kThere;
+  std::string observed;
+};
+
+class Drawer {
+ public:
+  Drawer(const Machine& machine, const Observation& seen) : machine_(machine), seen_(seen) {}
+
+  std::vector<Diagram> all() {
+    return {architecture(), process_flow(), dependencies(), network(), deployment()};
+  }
+
+ private:
+  // --- evidence
+
+  Evidence unit(const std::string& name) const {
+    if (!seen_.units) return {State::kUnknown, "systemd could not be asked"};
+    const auto found = seen_.units->find(name);
+    if (found == seen_.units->end()) return {State::kMissing, name + " is not loaded"};
+    const UnitSeen& of = found->second;
+    return {of.active ? State::kThere : State::kMissing,
+            fmt::format("{} {}{}{}", name, of.state, of.pid.empty() ? "" : ", pid ", of.pid)};
+  }
+
+  Evidence node(const Node& of) const { return of.unit.empty() ? Evidence{} : unit(of.unit); }
+
+  Evidence nodes(std::initializer_list<Kind> kinds) const {
+    Evidence out;
+    for (const Node& each : machine_.nodes) {
+      if (std::ranges::find(kinds, each.kind) == kinds.end()) continue;
+      out = both(out, node(each));
+    }
+    return out;
+  }
+
+  static Evidence both(const Evidence& a, const Evidence& b) {
+    const std::string_view gap = a.observed.empty() || b.observed.empty() ? "" : "; ";
+    return {worse(a.state, b.state), fmt::format("{}{}{}", a.observed, gap, b.observed)};
+  }
+
+  Evidence socket(const std::string& path) const {
+    if (!seen_.unix_sockets) return {State::kUnknown, "sockets could not be read"};
+    const bool there = seen_.unix_sockets->contains(path);
+    return {there ? State::kThere : State::kMissing,
+            fmt::format("{} {}", path, there ? "listens" : "does not listen")};
+  }
+
+  Evidence ports() const {
+    if (!seen_.open_tcp) return {State::kUnknown, "sockets could not be read"};
+    Evidence out;
+    for (const HostPort* each : {&machine_.http, &machine_.https}) {
+      if (each->loopback) continue;
+      const bool there = seen_.open_tcp->contains(each->port);
+      out = both(out, {there ? State::kThere : State::kMissing,
+                       fmt::format("port {} {}", each->port, there ? "listens" : "does not listen")});
+    }
+    return out;
+  }
+
+  Evidence wall() const {
+    const State state = state_of(seen_.firewall);
+    return both(
+        unit("headrace-firewall.service"),
+        {state, state == State::kThere ? "table inet headrace drops by default" : "table inet headrace"});
+  }
+
+  Evidence clock() const { return {state_of(seen_.synchronised), "chronyc tracking"}; }
+
+  std::string declared(const Node& of) const {
+    const std::string key = of.kind == Kind::kWeb ? "web.app"
+                            : of.kind == Kind::kWorker
+                                ? "worker." + of.name.substr(of.name.find('-') + 1) + ".modules"
+                            : of.kind == Kind::kNginx  ? "site.names"
+                            : of.kind == Kind::kTime   ? "host.time"
+                            : of.kind == Kind::kPolicy ? "host.operators"
+                                                       : "host.firewall";
+    return place_of(machine_.config, key);
+  }
+
+  // --- drawing
+
+  static void box(Diagram& to, std::string label, std::string group, Evidence evidence,
+                  std::string declared = "") {
+    to.boxes.push_back({std::move(label), std::move(group), evidence.state, std::move(declared),
+                        std::move(evidence.observed)});
+  }
+
+  static void arrow(Diagram& to, std::string from, std::string end, const Evidence& evidence) {
+    to.arrows.push_back({std::move(from), std::move(end), evidence.state, evidence.observed});
+  }
+
+  static std::string application(const Node& of) {
+    return "Application Worker " + of.name.substr(of.name.find('-') + 1);
+  }
+
+  std::vector<const Node*> webs() const { return machine_.of(Kind::kWeb); }
+
+  // Units of ours that nobody declared, and run.
+  void strangers(Diagram& to, const std::string& group, std::string_view prefix) const {
+    if (!seen_.units) return;
+    for (const auto& [name, of] : *seen_.units) {
+      if (!name.starts_with(prefix) || !name.ends_with(".service") || !of.active) continue;
+      if (std::ranges::find(machine_.nodes, name, &Node::unit) != machine_.nodes.end()) continue;
+      box(to, name, group, {State::kStranger, fmt::format("{} {}, pid {}", name, of.state, of.pid)});
+    }
+  }
+
+  Diagram architecture() const {
+    Diagram out{.title = "System Architecture Diagram", .direction = "TB", .boxes = {}, .arrows = {}};
+    const Evidence log = unit("rsyslog.service"), log_socket = socket(std::string(kLogSocket));
+    box(out, "Web Server<br/>Nginx", "Web Layer", unit("nginx.service"),
+        place_of(machine_.config, "site.names"));
+    for (const Node* each : webs())
+      box(out, application(*each), "Application Layer", node(*each), declared(*each));
+    strangers(out, "Application Layer", "headrace-web@");
+    box(out, "Logging<br/>Rsyslog", "System Services", log);
+    if (machine_.keeps_time())
+      box(out, "Time Sync<br/>Chrony", "System Services", unit("chrony.service"),
+          place_of(machine_.config, "host.time"));
+    if (!machine_.of(Kind::kPolicy).empty())
+      box(out, "Policy Kit", "System Services", unit("polkit.service"),
+          place_of(machine_.config, "host.operators"));
+    for (const Node* each : webs())
+      arrow(out, "Web Server<br/>Nginx", application(*each),
+            both(node(*each), socket(each->sockets.front().path)));
+    for (const Node* each : webs())
+      arrow(out, application(*each), "Logging<br/>Rsyslog", both(log, log_socket));
+    if (machine_.keeps_time())
+      for (const Node* each : webs()) arrow(out, application(*each), "Time Sync<br/>Chrony", clock());
+    return out;
+  }
+
+  Diagram process_flow() const {
+    Diagram out{.title = "Process Flow Diagram", .direction = "TD", .boxes = {}, .arrows = {}};
+    const Evidence target = unit("headrace.target");
+    const Evidence ground = nodes({Kind::kFirewall, Kind::kLog, Kind::kTime, Kind::kPolicy, Kind::kStore});
+    const Evidence web = nodes({Kind::kNginx, Kind::kApi}), apps = nodes({Kind::kWeb});
+    const Evidence workers = nodes({Kind::kWorker});
+    const bool has_workers = !machine_.of(Kind::kWorker).empty();
+    box(out, "System Boot", "", target);
+    box(out, "Init System", "", target);
+    box(out, "Infrastructure Services", "", ground);
+    box(out, "Web Services", "", web);
+    if (machine_.has_web()) box(out, "Application Services", "", apps);
+    if (has_workers) box(out, "Background Workers", "", workers);
+    if (has_workers) box(out, "Task Processing", "", workers);
+    arrow(out, "System Boot", "Init System", target);
+    arrow(out, "Init System", "Infrastructure Services", ground);
+    arrow(out, "Infrastructure Services", "Web Services", web);
+    if (machine_.has_web()) arrow(out, "Infrastructure Services", "Application Services", apps);
+    if (!has_workers) return out;
+    arrow(out, "Web Services", "Background Workers", workers);
+    if (machine_.has_web()) arrow(out, "Application Services", "Background Workers", workers);
+    arrow(out, "Background Workers", "Task Processing", workers);
+    return out;
+  }
+
+  Diagram dependencies() const {
+    Diagram out{.title = "Service Dependency Diagram", .direction = "LR", .boxes = {}, .arrows = {}};
+    const Evidence store = unit("headrace-store.service"), log = unit("rsyslog.service");
+    box(out, "External Services", "External", {});
+    box(out, "Network", "Infrastructure", ports());
+    box(out, "File System", "Infrastructure", store);
+    box(out, "Logging", "Infrastructure", log);
+    box(out, "Web Server", "Applications", unit("nginx.service"));
+    for (const Node* each : webs())
+      box(out, "Worker " + each->name.substr(4), "Applications", node(*each), declared(*each));
+    arrow(out, "External Services", "Web Server", ports());
+    for (const Node* each : webs())
+      arrow(out, "Web Server", "Worker " + each->name.substr(4),
+            both(node(*each), socket(each->sockets.front().path)));
+    for (const Node* each : webs())
+      arrow(out, "Worker " + each->name.substr(4), "Logging", both(log, socket(std::string(kLogSocket))));
+    arrow(out, "Web Server", "Network", ports());
+    for (const Node* each : webs())
+      arrow(out, "Worker " + each->name.substr(4), "File System", both(node(*each), store));
+    return out;
+  }
+
+  Diagram network() const {
+    Diagram out{.title = "Network Topology", .direction = "TB", .boxes = {}, .arrows = {}};
+    const std::string server =
+        fmt::format("Web Server<br/>Port {}/{}", machine_.http.port, machine_.https.port);
+    const Evidence nginx = unit("nginx.service"), apps = nodes({Kind::kWeb}),
+                   workers = nodes({Kind::kWorker});
+    const bool walled = machine_.config.host.firewall, has_workers = !machine_.of(Kind::kWorker).empty();
+    box(out, "Internet", "", {});
+    box(out, "Load Balancer", "", nginx);
+    box(out, server, "", both(nginx, ports()), place_of(machine_.config, "site.names"));
+    if (machine_.has_web()) box(out, "Application Layer", "", apps);
+    if (has_workers) box(out, "Worker Processes", "", workers);
+    if (walled) box(out, "Firewall", "Security", wall(), place_of(machine_.config, "host.firewall"));
+    box(out, "SSL/TLS", "Security", ports(), place_of(machine_.config, "site.tls"));
+    open_ports_nobody_declared(out);
+    if (walled) arrow(out, "Internet", "Firewall", wall());
+    arrow(out, walled ? "Firewall" : "Internet", "SSL/TLS", ports());
+    arrow(out, "SSL/TLS", "Load Balancer", nginx);
+    arrow(out, "Load Balancer", server, nginx);
+    if (machine_.has_web()) arrow(out, server, "Application Layer", apps);
+    if (has_workers && machine_.has_web())
+      arrow(out, "Application Layer", "Worker Processes", both(workers, unit("headrace-store.service")));
+    return out;
+  }
+
+  void open_ports_nobody_declared(Diagram& to) const {
+    if (!seen_.open_tcp) {
+      box(to, "Other ports", "Security", {State::kUnknown, "sockets could not be read"});
+      return;
+    }
+    const auto& host = machine_.config.host;
+    for (const std::uint16_t port : *seen_.open_tcp) {
+      if (port == machine_.http.port || port == machine_.https.port) continue;
+      if (std::ranges::find(host.ssh, port) != host.ssh.end()) continue;
+      if (std::ranges::find(host.ports, port) != host.ports.end()) continue;
+      box(to, fmt::format("Port {}", port), "Security",
+          {State::kStranger, fmt::format("port {} listens", port)});
+    }
+  }
+
+  Diagram deployment() const {
+    Diagram out{.title = "Deployment Architecture", .direction = "TB", .boxes = {}, .arrows = {}};
+    const Evidence target = unit("headrace.target"), code = nodes({Kind::kWeb, Kind::kWorker});
+    const Evidence store = both(unit("headrace-store.service"), socket(Paths(kHostState).store_socket()));
+    const std::string host = machine_.facts.ec2 ? "EC2 Instance" : "Linux Host";
+    const bool runs_code = machine_.has_web() || !machine_.of(Kind::kWorker).empty();
+    box(out, machine_.facts.ubuntu ? "Ubuntu Linux" : "Debian Linux", host + ": System Layer", {});
+    box(out, "Systemd Services", host + ": System Layer", target);
+    if (runs_code)
+      box(out, "Python Runtime", host + ": Runtime Layer", code, place_of(machine_.config, "app.python"));
+    box(out, "Nginx", host + ": Runtime Layer", unit("nginx.service"),
+        place_of(machine_.config, "site.names"));
+    if (runs_code) box(out, "Python Workers", host + ": Application Layer", code);
+    box(out, "Configuration Files", host + ": Application Layer", {}, machine_.config.file);
+    box(out, "SQS, by the store", "Services", store);
+    box(out, "S3, by the store", "Services", store);
+    if (!runs_code) return out;
+    arrow(out, "Python Workers", "SQS, by the store", both(code, store));
+    arrow(out, "Python Workers", "S3, by the store", both(code, store));
+    arrow(out, "Nginx", "Python Workers", nodes({Kind::kNginx, Kind::kWeb}));
+    arrow(out, "Systemd Services", "Python Workers", both(target, code));
+    arrow(out, "Python Runtime", "Python Workers", code);
+    return out;
+  }
+
+  const Machine& machine_;
+  const Observation& seen_;
+};
+
+}  // namespace
+
+std::string_view name_of(State state) {
+  switch (state) {
+    case State::kThere:
+      return "there";
+    case State::kMissing:
+      return "missing";
+    case State::kStranger:
+      return "stranger";
+    case State::kUnknown:
+      break;
+  }
+  return "unknown";
+}
+
+std::vector<Diagram> diagrams_of(const Machine& machine, const Observation& seen) {
+  return Drawer(machine, seen).all();
+}
+
+bool drifted(const std::vector<Diagram>& diagrams) {
+  const auto off = [](const auto& each) { return each.state != State::kThere; };
+  return std::ranges::any_of(diagrams, [&](const Diagram& each) {
+    return std::ranges::any_of(each.boxes, off) || std::ranges::any_of(each.arrows, off);
+  });
+}
+
+}  // namespace hr::host

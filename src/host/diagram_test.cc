@@ -1,0 +1,178 @@
+// Diagrams from a model and observations made up here. After a change that is meant: HEADRACE_WRITE_GOLDEN=1
+// test_host, and read the difference.
+#include "host/diagram.h"
+
+#include "host/folder_test.h"
+#include "host/render/systemd.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace hr::host {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+Machine machine() {
+  Config config = *parse_config(R"(
+[web]
+app = "shop:app"
+[worker.default]
+modules = ["shop"]
+[site]
+names = ["shop.example"]
+[host]
+operators = "ops"
+)",
+                                "/etc/headrace/headrace.toml");
+  config.app.root = "/srv/shop";
+  return *machine_of(config, {});
+}
+
+// A host on which everything runs as it was declared.
+Observation healthy() {
+  const Machine of = machine();
+  Observation out{.units = std::map<std::string, UnitSeen>(),
+                  .unix_sockets = std::set<std::string>{std::string(kLogSocket)},
+                  .open_tcp = std::set<std::uint16_t>{22, 80, 443},
+                  .firewall = true,
+                  .synchronised = true};
+  for (const Node& node : of.nodes) {
+    if (!node.unit.empty()) (*out.units)[node.unit] = {.active = true, .state = "active", .pid = "7"};
+    for (const Socket& socket : node.sockets)
+      if (!socket.path.empty()) out.unix_sockets->insert(socket.path);
+  }
+  for (const std::string& unit : own_units(of))
+    (*out.units)[unit] = {.active = true, .state = "active", .pid = "7"};
+  return out;
+}
+
+std::string page(const Observation& seen) { return markdown_page(diagrams_of(machine(), seen), false); }
+
+TEST(Diagram, a_host_that_runs_as_declared_is_as_it_was_drawn) {
+  expect_golden(std::string(HR_TESTDATA) + "/diagrams.md", page(healthy()));
+  EXPECT_FALSE(drifted(diagrams_of(machine(), healthy())));
+}
+
+TEST(Diagram, pids_and_the_order_of_observation_change_nothing) {
+  Observation other = healthy();
+  for (auto& [name, unit] : *other.units) unit.pid = "12345";
+  EXPECT_EQ(page(other), page(healthy()));
+}
+
+// Drawn otherwise while `change` holds, and the same bytes again when it is undone.
+void expect_seen(const std::function<void(Observation&)>& change, const std::string& text) {
+  Observation seen = healthy();
+  change(seen);
+  EXPECT_NE(page(seen), page(healthy()));
+  EXPECT_THAT(page(seen), HasSubstr(text));
+  EXPECT_TRUE(drifted(diagrams_of(machine(), seen)));
+}
+
+TEST(Diagram, a_killed_worker_is_missing) {
+  expect_seen([](Observation& seen) { (*seen.units)["headrace-web@2.service"] = {.state = "failed"}; },
+              "[\"Application Worker 2<br/>(missing)\"]:::missing");
+}
+
+TEST(Diagram, a_stopped_rsyslog_takes_its_arrows_with_it) {
+  expect_seen(
+      [](Observation& seen) {
+        (*seen.units)["rsyslog.service"] = {.state = "inactive"};
+        seen.unix_sockets->erase(std::string(kLogSocket));
+      },
+      "[\"Logging<br/>Rsyslog<br/>(missing)\"]:::missing");
+}
+
+TEST(Diagram, an_opened_port_and_a_unit_that_nobody_declared_are_strangers) {
+  expect_seen([](Observation& seen) { seen.open_tcp->insert(8'080); },
+              "[\"Port 8080<br/>(stranger)\"]:::stranger");
+  expect_seen(
+      [](Observation& seen) {
+        (*seen.units)["headrace-web@9.service"] = {.active = true, .state = "active", .pid = "9"};
+      },
+      "[\"headrace-web@9.service<br/>(stranger)\"]:::stranger");
+}
+
+TEST(Diagram, what_could_not_be_looked_at_is_unknown_and_never_healthy) {
+  for (const Diagram& each : diagrams_of(machine(), {})) {
+    EXPECT_THAT(mermaid(each), HasSubstr("unknown")) << each.title;
+    for (const Arrow& arrow : each.arrows)
+      EXPECT_NE(arrow.state, State::kThere) << each.title << arrow.from << arrow.to;
+  }
+}
+
+TEST(Diagram, every_box_of_the_five_that_it_began_with_is_drawn) {
+  const auto diagrams = diagrams_of(machine(), healthy());
+  const std::vector<std::vector<std::string>> boxes = {
+      {"Web Server<br/>Nginx", "Application Worker 1", "Application Worker 2", "Logging<br/>Rsyslog",
+       "Time Sync<br/>Chrony", "Policy Kit"},
+      {"System Boot", "Init System", "Infrastructure Services", "Web Services", "Application Services",
+       "Background Workers", "Task Processing"},
+      {"External Services", "Network", "File System", "Logging", "Web Server", "Worker 1", "Worker 2"},
+      {"Internet", "Load Balancer", "Web Server<br/>Port 80/443", "Application Layer", "Worker Processes",
+       "Firewall", "SSL/TLS"},
+      {"Systemd Services", "Python Runtime", "Nginx", "Python Workers", "Configuration Files"}};
+  ASSERT_EQ(diagrams.size(), boxes.size());
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    std::vector<std::string> drawn;
+    for (const Box& each : diagrams[i].boxes) drawn.push_back(each.label);
+    for (const std::string& box : boxes[i]) EXPECT_THAT(drawn, Contains(box)) << diagrams[i].title;
+  }
+}
+
+TEST(Diagram, labels_cannot_end_their_quotes) {
+  const Diagram hostile{.title = "x",
+                        .direction = "TB",
+                        .boxes = {{.label = "a\"]; click n1 \"x\"<b>#", .group = "g\"]"}},
+                        .arrows = {}};
+  EXPECT_THAT(mermaid(hostile), HasSubstr("n1[\"a#34;]#59; click n1 #34;x#34;#60;b#62;#35;\"]:::there"));
+  EXPECT_THAT(mermaid(hostile), HasSubstr("subgraph g1[\"g#34;]\"]"));
+}
+
+TEST(Observe, units_are_read_from_what_systemctl_shows) {
+  const auto units = parse_units(
+      "Id=a.service\nActiveState=active\nMainPID=12\n\nMainPID=0\nId=b.socket\n"
+      "ActiveState=failed\n");
+  EXPECT_EQ(units.at("a.service"), (UnitSeen{.active = true, .state = "active", .pid = "12"}));
+  EXPECT_EQ(units.at("b.socket"), (UnitSeen{.active = false, .state = "failed", .pid = ""}));
+}
+
+TEST(Observe, listening_sockets_are_told_from_connected_ones) {
+  EXPECT_THAT(parse_unix("Num RefCount Protocol Flags Type St Inode Path\n"
+                         "0: 00000002 00000000 00010000 0001 01 100 /run/a.sock\n"
+                         "0: 00000003 00000000 00000000 0001 03 101 /run/b.sock\n"
+                         "0: 00000002 00000000 00000000 0002 01 102 /run/log\n"
+                         "0: 00000002 00000000 00010000 0001 01 103 @abstract\n"),
+              ElementsAre("/run/a.sock", "/run/log"));
+}
+
+TEST(Observe, ports_of_loopback_are_nobody_else_s) {
+  EXPECT_THAT(parse_tcp("  sl  local_address rem_address   st\n"
+                        "   0: 0100007F:246C 00000000:0000 0A 0\n"
+                        "   1: 00000000:0050 00000000:0000 0A 0\n"
+                        "   2: 00000000:0016 0100000A:0001 01 0\n"
+                        "   3: 00000000000000000000000001000000:1F90 0:0 0A 0\n"
+                        "   4: 00000000000000000000000000000000:01BB 0:0 0A 0\n"),
+              ElementsAre(80, 443));
+}
+
+TEST(Observe, the_table_must_drop_by_default) {
+  EXPECT_EQ(parse_table(R"({"nftables":[{"chain":{"hook":"input","policy":"drop"}}]})"), true);
+  EXPECT_EQ(parse_table(R"({"nftables":[{"chain":{"hook":"input","policy":"accept"}}]})"), false);
+  EXPECT_EQ(parse_table("nothing"), std::nullopt);
+}
+
+TEST(Observe, a_clock_that_follows_itself_is_not_synchronised) {
+  EXPECT_EQ(parse_tracking("A9FEA97B,169.254.169.123,4,1,0,0,0,0,0,0,0,0,16,Normal"), true);
+  EXPECT_EQ(parse_tracking("7F7F0101,,10,1,0,0,0,0,0,0,0,0,16,Normal"), false);
+  EXPECT_EQ(parse_tracking("00000000,,0,0,0,0,0,0,0,0,0,0,0,Not synchronised"), false);
+  EXPECT_EQ(parse_tracking("506 Cannot talk to daemon"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace hr::host

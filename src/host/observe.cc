@@ -1,0 +1,164 @@
+#include "host/observe.h"
+
+#include "codec/json.h"
+#include "host/render/systemd.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+namespace hr::host {
+namespace {
+
+std::vector<std::string_view> split(std::string_view text, char at) {
+  std::vector<std::string_view> out;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(at), text.size());
+    if (end != 0) out.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
+
+std::optional<std::string> said_by(Tools& tools, const std::vector<std::string>& command) {
+  const auto said = tools.run(command);
+  if (!said || said->code != 0) return {};
+  return said->text;
+}
+
+std::optional<std::map<std::string, UnitSeen>> units_of(const Machine& machine, Tools& tools) {
+  std::set<std::string> names;
+  for (const Node& node : machine.nodes)
+    if (!node.unit.empty()) names.insert(node.unit);
+  for (const std::string& unit : own_units(machine)) names.insert(unit);
+  const auto listed = said_by(tools, {"systemctl", "list-units", "--all", "--plain", "--no-legend",
+                                      "--no-pager", "headrace-*.service", "headrace-*.socket"});
+  if (!listed) return {};
+  for (const auto line : split(*listed, '\n'))
+    if (line.starts_with("headrace-")) names.emplace(line.substr(0, line.find(' ')));
+  std::vector<std::string> command = {"systemctl", "show", "--property=Id,ActiveState,MainPID"};
+  command.insert(command.end(), names.begin(), names.end());
+  const auto shown = said_by(tools, command);
+  if (!shown) return {};
+  return parse_units(*shown);
+}
+
+// The network of the host's first process: this one may have another.
+std::optional<std::string> proc_net(const Tree& host, std::string_view name) {
+  const auto seen = host.read(fmt::format("/proc/1/net/{}", name));
+  if (!seen || !*seen) return {};
+  return (*seen)->text;
+}
+
+std::uint32_t hex(std::string_view digits) {
+  std::uint32_t out = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), out, 16);
+  return out;
+}
+
+// 127.0.0.0/8, also as an IPv6 address, and ::1 as /proc/net prints them: words in the machine's order.
+bool loopback(std::string_view address) {
+  constexpr std::string_view kMapped = "0000000000000000FFFF0000";
+  if (address == "00000000000000000000000001000000") return true;
+  return (address.size() == 8 || address.starts_with(kMapped)) && address.ends_with("7F");
+}
+
+}  // namespace
+
+std::map<std::string, UnitSeen> parse_units(std::string_view text) {
+  std::map<std::string, UnitSeen> out;
+  std::string id;
+  UnitSeen seen;
+  const auto keep = [&] {
+    if (!id.empty()) out[id] = seen;
+    id.clear();
+    seen = {};
+  };
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.empty()) keep();
+    const std::size_t equals = std::min(line.find('='), line.size());
+    const std::string_view key = line.substr(0, equals);
+    const std::string value(line.substr(std::min(equals + 1, line.size())));
+    if (key == "Id") id = value;
+    if (key == "MainPID" && value != "0") seen.pid = value;
+    if (key == "ActiveState") {
+      seen.state = value;
+      seen.active = value == "active" || value == "reloading";
+    }
+  }
+  keep();
+  return out;
+}
+
+// Num RefCount Protocol Flags Type St Inode Path; the flag 00010000 says that somebody listens. Datagram
+// sockets (type 0002) have no such flag: being bound is all they do.
+std::set<std::string> parse_unix(std::string_view text) {
+  std::set<std::string> out;
+  for (const auto line : split(text, '\n')) {
+    const auto words = split(line, ' ');
+    if (words.size() < 8 || !words[7].starts_with('/')) continue;
+    if (words[3] == "00010000" || words[4] == "0002") out.emplace(words[7]);
+  }
+  return out;
+}
+
+std::set<std::uint16_t> parse_tcp(std::string_view text) {
+  std::set<std::uint16_t> out;
+  for (const auto line : split(text, '\n')) {
+    const auto words = split(line, ' ');
+    if (words.size() < 4 || words[3] != "0A") continue;  // listening
+    const std::size_t colon = words[1].find(':');
+    if (colon == words[1].npos || loopback(words[1].substr(0, colon))) continue;
+    out.insert(static_cast<std::uint16_t>(hex(words[1].substr(colon + 1))));
+  }
+  return out;
+}
+
+std::optional<bool> parse_table(std::string_view text) {
+  const auto json = codec::parse_json(text);
+  const codec::Json* list = json ? json->find("nftables") : nullptr;
+  if (list == nullptr || list->as_array() == nullptr) return {};
+  for (const codec::Json& each : *list->as_array()) {
+    const codec::Json* chain = each.find("chain");
+    const codec::Json* policy = chain != nullptr ? chain->find("policy") : nullptr;
+    const codec::Json* hook = chain != nullptr ? chain->find("hook") : nullptr;
+    if (hook != nullptr && policy != nullptr && hook->as_string() != nullptr && *hook->as_string() == "input")
+      return policy->as_string() != nullptr && *policy->as_string() == "drop";
+  }
+  return false;
+}
+
+// The first field is the source's id; 7F7F0101 is the machine's own clock, which says "Normal" all the same.
+std::optional<bool> parse_tracking(std::string_view text) {
+  const auto fields = split(text, ',');
+  if (fields.size() < 4) return {};
+  return fields[0] != "00000000" && fields[0] != "7F7F0101";
+}
+
+Observation observe(const Machine& machine, Tools& tools, const Tree& host) {
+  Observation out;
+  out.units = units_of(machine, tools);
+  if (const auto text = proc_net(host, "unix")) out.unix_sockets = parse_unix(*text);
+  const auto v4 = proc_net(host, "tcp"), v6 = proc_net(host, "tcp6");
+  if (v4) {
+    out.open_tcp = parse_tcp(*v4);
+    if (v6) out.open_tcp->merge(parse_tcp(*v6));
+  }
+  if (machine.config.host.firewall) {
+    const auto said = tools.run({"nft", "-j", "list", "table", "inet", "headrace"});
+    if (said && said->code == 0) out.firewall = parse_table(said->text);
+    if (said && said->code != 0 && said->text.contains("No such file")) out.firewall = false;
+  }
+  if (machine.keeps_time()) {
+    if (const auto text = said_by(tools, {"chronyc", "-c", "tracking"}))
+      out.synchronised = parse_tracking(*text);
+  }
+  return out;
+}
+
+}  // namespace hr::host
