@@ -27,9 +27,9 @@ Result<Config> read_config(const std::string& path) {
     relative = (folder / relative).lexically_normal().string();
     while (relative.size() > 1 && relative.ends_with('/')) relative.pop_back();  // of "."
   };
-  for (std::string* each : {&config.store.path, &config.store.socket, &config.app.root,
-                            &config.site.certificate, &config.site.key, &config.site.files,
-                            &config.host.logs_authority})
+  for (std::string* each :
+       {&config.store.path, &config.store.socket, &config.app.root, &config.site.certificate,
+        &config.site.key, &config.site.files, &config.host.logs_authority})
     resolve(*each);
   for (std::string& each : config.app.writable) resolve(each);
   if (config.app.python.contains('/')) resolve(config.app.python);

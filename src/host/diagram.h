@@ -19,7 +19,7 @@ std::string_view name_of(State state);  // "there", ...
 struct Box {
   std::string label, group;  // group: "" for none
   State state = State::kThere;
-  std::string declared = {}, observed = {};  // evidence: "headrace.toml:3:1", "headrace-web@1.service active, pid 66"
+  std::string declared = {}, observed = {};  // "h.toml:3:1"; "nginx.service active, pid 66"
 };
 
 struct Arrow {

@@ -147,6 +147,7 @@ def test_records_with_structured_data_are_in_their_files(host: Machine) -> None:
         return any(each["event"] == "job_done" and 'job="' in each["data"] for each in records)
 
     eventually("job_done in headrace.jsonl", done)
+    assert '"app":"headrace-web"' in host.run("cat", "/var/log/headrace/headrace.jsonl").stdout
     access = host.run("cat", "/var/log/headrace/access.jsonl").stdout
     assert any(json.loads(line)["path"] == "/documents/note.txt" for line in access.splitlines())
 
@@ -191,6 +192,7 @@ def test_no_unit_is_more_exposed_than_its_limit_while_it_runs(host: Machine) -> 
         command = ("systemd-analyze", "security", "--no-pager", f"--threshold={limit}", f"{unit}.service")
         done = host.run(*command, check=False)
         assert done.returncode == 0, done.stdout[-300:]
+    assert host.show("headrace-web@1.service", "ProtectSystem") == {"ProtectSystem": "strict"}
 
 
 def test_the_diagrams_change_with_the_host_and_come_back(host: Machine) -> None:
@@ -229,7 +231,7 @@ def test_application_workers_are_restarted_under_load_without_a_failed_request(h
     restart = subprocess.Popen(
         host.command("systemctl", "restart", "headrace-web@1.service", "headrace-web@2.service")
     )
-    codes = []
+    codes: list[str] = []
     while restart.poll() is None or len(codes) < 20:
         codes.append(curl("-o", "/dev/null", "-w", "%{http_code}", "https://shop.example/").stdout)
     assert set(codes) == {"200"}
