@@ -1,4 +1,4 @@
-"""`headrace store check` and `headrace store dump`: on whole folders that a store left, and on damaged ones."""
+"""`headrace store check` and `headrace store dump`: on whole folders that a store left, and damaged ones."""
 
 from __future__ import annotations
 
