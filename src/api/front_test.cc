@@ -105,7 +105,7 @@ TEST_F(ApiFront, what_is_kept_and_is_no_json_is_left_out) {
 TEST_F(ApiFront, an_unknown_job_is_not_found) { EXPECT_EQ(ask("/_headrace/jobs/other").status, 404); }
 
 TEST_F(ApiFront, what_cannot_be_an_id_is_refused) {
-  for (const std::string id :
+  for (const std::string& id :
        {std::string(), std::string("a/b"), std::string("a%20b"), std::string(129, 'a')})
     EXPECT_EQ(ask("/_headrace/jobs/" + id).status, 400) << id;
 }

@@ -1,6 +1,7 @@
 #include "headrace/routes.h"
 
 #include "codec/uri.h"
+#include "sqs/front.h"
 
 #include <optional>
 #include <string_view>
@@ -44,6 +45,7 @@ bool has_parameter(std::string_view query, std::string_view name) {
 Service service_of(const net::RequestHead& head) {
   const std::string_view target = head.target;
   if (target.starts_with("/_headrace/")) return Service::kOwn;
+  if (target.starts_with(sqs::kPeekPath)) return Service::kSqs;
   if (head.headers.find("x-amz-target").value_or("").starts_with("AmazonSQS.")) return Service::kSqs;
   const std::size_t mark = target.find('?');
   const std::string_view query = mark == target.npos ? std::string_view() : target.substr(mark + 1);

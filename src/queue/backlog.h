@@ -36,6 +36,9 @@ class Backlog {
   Backlog& operator=(const Backlog&) = delete;
 
   Slot find(Seq seq) const { return seqs_.find(seq); }
+  std::optional<Seq> after(Seq seq) const {  // the number of the next message
+    return seqs_.at_or_after(Seq{static_cast<std::uint64_t>(seq) + 1});
+  }
   Seq next_seq() const { return Seq{next_seq_}; }
   std::uint64_t size() const { return seqs_.size(); }
   const Counts& counts() const { return counts_; }

@@ -163,6 +163,9 @@ class Engine {
   std::size_t queue_count() const;
   // Exact as of the latest tick() that left nothing due; of no queue: zeros.
   Counts counts(QueueId id) const;
+  // Messages with a number above `after`, in its order, at most `max`: looked at, not received. Those that
+  // are leased or delayed only if asked for. The receipts are none.
+  std::vector<Delivery> browse(QueueId id, Seq after, std::size_t max, bool leased, bool delayed) const;
   // Where the message's Sent record stands; none if the message is gone or not placed yet.
   std::optional<storage::Location> location(QueueId id, Seq seq) const;
   const Limits& limits() const;

@@ -53,6 +53,23 @@ Delivery delivery_of(const Queue& queue, const Message& m) {
 
 }  // namespace
 
+std::vector<Delivery> Engine::browse(QueueId id, Seq after, std::size_t max, bool leased,
+                                     bool delayed) const {
+  const State& s = *state_;
+  const QueueState* const q = s.find(id);
+  std::vector<Delivery> out;
+  auto seq = q == nullptr ? std::nullopt : q->backlog.after(after);
+  for (; seq && out.size() < max; seq = q->backlog.after(*seq)) {
+    const Message& m = s.slab[q->backlog.find(*seq)];
+    const bool hidden = m.visible_at > s.now;
+    const bool is_leased = hidden && (m.where == Where::kLeased || m.where == Where::kBehindLeased);
+    if (s.expired(*q, m) || (hidden && !(is_leased ? leased : delayed))) continue;
+    out.push_back(delivery_of(q->queue, m));
+    out.back().receipt.receive = 0;
+  }
+  return out;
+}
+
 Delivery Engine::State::lease(QueueState& q, Slot slot, Duration length) {
   slab.touch(slot);
   Message& m = slab[slot];

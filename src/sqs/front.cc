@@ -6,6 +6,7 @@
 #include "codec/uri.h"
 #include "sqs/names.h"
 #include "wire/sqs_answer.h"
+#include "wire/sqs_members.h"
 #include "wire/sqs_parse.h"
 
 #include <fmt/format.h>
@@ -91,14 +92,69 @@ net::Task<net::Response> SqsFront::handle(net::RequestHead& head, net::RequestBo
   }
   exchange.body = std::move(*bytes);
   exchange.caller.body = &body;
+  if (ByteView(head.target).starts_with(kPeekPath)) co_return peek(exchange);
   auto request = admit(exchange);
   if (!request) co_return answer(exchange, std::unexpected(std::move(request).error()));
   const auto answered = co_await service_.call(exchange.caller, *request);
   co_return answer(exchange, answered);
 }
 
+net::Response SqsFront::peek(Exchange& exchange) {
+  const auto accept = exchange.head.headers.find("accept").value_or("");
+  if (accept.find("json") != accept.npos) exchange.protocol = Protocol::kJson;
+  const auto request = parse_peek(exchange);
+  if (!request) return answer(exchange, std::unexpected(request.error()));
+  auto peeked = service_.peek(exchange.caller, *request);
+  if (!peeked) return answer(exchange, std::unexpected(peeked.error()));
+  exchange.action = Action::kReceiveMessage;  // whose form the answer has
+  auto response = answer(exchange, wire::sqs::Answer(std::move(peeked->answer)));
+  if (peeked->next) response.headers.add("x-headrace-next", std::to_string(*peeked->next));
+  return response;
+}
+
+Outcome<PeekRequest> SqsFront::parse_peek(Exchange& exchange) {
+  HR_TRY(begin(exchange));
+  if (exchange.path != kPeekPath || exchange.head.method != "GET") {
+    return refuse(ErrorCode::kInvalidAction, fmt::format("Messages are looked at with GET {}.", kPeekPath));
+  }
+  HR_ASSIGN(const auto parameters, read_pairs(codec::parse_query(exchange.query)));
+  PeekRequest request;
+  const auto flag = [&](ByteView name, bool& value) -> Outcome<void> {
+    const Bytes* text = codec::find(parameters, name);
+    if (text == nullptr) return {};
+    if (*text != "true" && *text != "false")
+      return wire::sqs::invalid_value(*text, name, "It is true or false.");
+    value = *text == "true";
+    return {};
+  };
+  const auto number = [&](ByteView name, std::int64_t least, std::int64_t most,
+                          std::int64_t otherwise) -> Outcome<std::int64_t> {
+    const Bytes* text = codec::find(parameters, name);
+    if (text == nullptr) return otherwise;
+    const auto value = wire::sqs::parse_integer(*text);
+    if (value && *value >= least && *value <= most) return *value;
+    return wire::sqs::invalid_value(*text, name, fmt::format("It is a number from {} to {}.", least, most));
+  };
+  HR_TRY(flag("ShowInvisible", request.leased));
+  HR_TRY(flag("ShowDelayed", request.delayed));
+  HR_ASSIGN(const auto max, number("MaxResults", 1, 1'000, 100));
+  HR_ASSIGN(const auto after, number("After", 0, INT64_MAX, 0));
+  request.max = static_cast<std::size_t>(max);
+  request.after = queue::Seq{static_cast<std::uint64_t>(after)};
+  const Bytes* url = codec::find(parameters, "QueueUrl");
+  if (url == nullptr || url->empty()) return wire::sqs::missing("QueueUrl");
+  request.queue_url = *url;
+  return request;
+}
+
 // Everything that comes before the action itself.
 Outcome<wire::sqs::Request> SqsFront::admit(Exchange& exchange) {
+  HR_TRY(begin(exchange));
+  return parse(exchange);
+}
+
+// Who asks, and by which address.
+Outcome<void> SqsFront::begin(Exchange& exchange) {
   const auto target = codec::split_target(exchange.head.target);
   if (!target) return refuse(ErrorCode::kInvalidQueryParameter, target.error().message);
   exchange.path = target->path;
@@ -109,7 +165,7 @@ Outcome<wire::sqs::Request> SqsFront::admit(Exchange& exchange) {
     return refuse(ErrorCode::kInvalidParameterValue, "x-headrace-dedup-id has at most 128 bytes.");
   }
   HR_ASSIGN(exchange.caller.identity, authenticate(exchange));
-  return parse(exchange);
+  return {};
 }
 
 Outcome<wire::Identity> SqsFront::authenticate(const Exchange& exchange) {

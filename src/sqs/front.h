@@ -23,6 +23,12 @@
 
 namespace hr::sqs {
 
+// Where messages can be looked at without receiving them, as the emulators of SQS have it: GET, signed for
+// sqs, with QueueUrl, and if wanted ShowInvisible=true, ShowDelayed=true, MaxResults (1 to 1,000; 100) and
+// After: the number that the answer's header x-headrace-next names. Answered as a ReceiveMessage without
+// receipts: in JSON where Accept asks for it, else in XML.
+inline constexpr std::string_view kPeekPath = "/_aws/sqs/messages";
+
 struct ActionCount {
   std::uint64_t requests = 0;
   std::uint64_t errors = 0;  // of them, those answered with an error
@@ -61,9 +67,12 @@ class SqsFront final : public net::Handler {
   };
 
   Outcome<wire::sqs::Request> admit(Exchange& exchange);
+  Outcome<void> begin(Exchange& exchange);
   Outcome<wire::Identity> authenticate(const Exchange& exchange);
   Outcome<wire::sqs::Request> parse(Exchange& exchange);
   Outcome<wire::sqs::Request> parse_query(Exchange& exchange);
+  Outcome<PeekRequest> parse_peek(Exchange& exchange);
+  net::Response peek(Exchange& exchange);
   net::Response answer(const Exchange& exchange, const Outcome<wire::sqs::Answer>& answered);
 
   const os::Clock& clock_;

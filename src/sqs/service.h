@@ -39,6 +39,17 @@ struct Caller {
   net::RequestBody* body = nullptr;  // tells when a waiting receiver has gone
 };
 
+struct PeekRequest {
+  Bytes queue_url;
+  queue::Seq after{};
+  std::size_t max = 0;
+  bool leased = false, delayed = false;
+};
+struct Peeked {
+  wire::sqs::ReceivedAnswer answer;
+  std::optional<std::uint64_t> next{};  // there may be more after this number
+};
+
 struct MessageCounters {
   std::uint64_t sent = 0, received = 0, deleted = 0, empty_receives = 0;
   std::uint64_t sent_bytes = 0;
@@ -57,6 +68,9 @@ class Service {
 
   // `caller` and `request` must live until the task ends; the request is used up.
   Answered call(const Caller& caller, wire::sqs::Request& request);
+
+  // Messages as they are, none of them received.
+  Outcome<Peeked> peek(const Caller& caller, const PeekRequest& request) const;
 
   const MessageCounters& messages() const { return messages_; }
 

@@ -268,6 +268,27 @@ Outcome<wire::sqs::ReceivedMessage> Service::read(const queue::Queue& queue, con
   return message;
 }
 
+Outcome<Peeked> Service::peek(const Caller& caller, const PeekRequest& request) const {
+  constexpr std::size_t kBytesMax = 16U << 20;  // of bodies in one answer
+  HR_ASSIGN(const queue::Queue* const queue, find(caller, request.queue_url));
+  wire::sqs::ReceiveMessage all;
+  all.names = all.system_names = {"All"};
+  Peeked peeked;
+  std::size_t bytes = 0;
+  const auto found =
+      parts_.store.queues().browse(queue->id, request.after, request.max, request.leased, request.delayed);
+  for (const auto& delivery : found) {
+    HR_ASSIGN(auto message, read(*queue, delivery, all));
+    message.receipt.clear();
+    bytes += message.body.size();
+    peeked.answer.messages.push_back(std::move(message));
+    const bool full = bytes >= kBytesMax || peeked.answer.messages.size() == request.max;
+    if (full) peeked.next = static_cast<std::uint64_t>(delivery.receipt.seq);
+    if (full) break;
+  }
+  return peeked;
+}
+
 Answered Service::run(const Caller& caller, wire::sqs::ReceiveMessage& request) {
   const auto queue = find(caller, request.queue_url);
   if (!queue) co_return std::unexpected(queue.error());
