@@ -164,7 +164,8 @@ void Engine::State::note(QueueState& q, const Fingerprint& attempt, Slot slot) {
   auto* entry = attempts.find(q.queue.id, attempt, now);
   if (entry != nullptr && entry->at == now) {
     // Loaded from a capture that was going on at this very moment, it may hold what is logged after it.
-    const auto known = std::ranges::find(entry->value, handed.seq, &Handed::seq);
+    const auto known = std::ranges::find_if(
+        entry->value, [&](const Handed& h) { return h.seq == handed.seq && h.receive == handed.receive; });
     if (known == entry->value.end()) {
       entry->value.push_back(handed);
     } else {
