@@ -49,8 +49,11 @@ ExecStart=!/usr/sbin/chronyd -x -f /etc/chrony/headrace.conf
 CLOCK = "local stratum 8\nallow all\ncmdport 0\nuser root\npidfile /run/clock.pid\n"
 
 
-def binary() -> pathlib.Path:
-    return pathlib.Path(os.environ.get("HEADRACE_BIN", boot_machine.ROOT / "build" / "release" / "headrace"))
+def package() -> pathlib.Path:
+    named = os.environ.get("HEADRACE_DEB")
+    made = sorted((boot_machine.ROOT / "build" / "release" / "packages").glob("headrace_*.deb"))
+    assert named or made, "there is no package: ./dev package"
+    return pathlib.Path(named) if named else made[-1]
 
 
 def eventually(what: str, done: Callable[[], object]) -> None:
@@ -61,9 +64,8 @@ def eventually(what: str, done: Callable[[], object]) -> None:
 
 
 def prepare(made: Machine) -> None:
-    made.put(binary(), "/usr/bin/headrace")
-    for wheel in binary().parent.glob("headrace-*.whl"):
-        made.put(wheel, f"/srv/{wheel.name}")
+    made.put(package(), "/srv/headrace.deb")
+    made.inside("dpkg", "--install", "/srv/headrace.deb")
     for file in EXAMPLE.glob("*"):
         if file.is_file() and file.suffix in (".py", ".css"):
             made.put(file, f"/srv/shop/{file.name}")
@@ -71,9 +73,6 @@ def prepare(made: Machine) -> None:
     made.write("/etc/systemd/system/chrony.service.d/zz-test.conf", CHRONY)
     made.write("/etc/clock.conf", CLOCK)
     made.inside("python3", "-m", "venv", "/srv/shop/venv")
-    wheels = [str(path) for path in made.root.glob("srv/headrace-*.whl")]
-    wheel_inside = "/srv/" + pathlib.Path(wheels[0]).name
-    made.inside("/srv/shop/venv/bin/pip", "install", "-q", "--no-index", wheel_inside)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +86,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         )
         try:
             made.boot()
+            made.run("headrace", "python", "install", "/srv/shop/venv")
             done = made.run("headrace", "host", "apply", check=False)
             assert done.returncode == 0, done.stdout + done.stderr
             yield made

@@ -48,6 +48,7 @@ def test_help_lists_every_command() -> None:
         ["bench", "--seconds", "many"],
         ["run", "--nosuch"],
         ["run", "--http"],
+        ["package", "--nosuch"],
     ],
 )
 def test_a_wrong_command_line_is_refused_with_the_reason_last(arguments: list[str]) -> None:
@@ -55,13 +56,6 @@ def test_a_wrong_command_line_is_refused_with_the_reason_last(arguments: list[st
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("dev: ")
     assert "[1]" not in done.stdout, "before anything is installed or built"
-
-
-@pytest.mark.parametrize("command", ["boot", "package"])
-def test_what_does_not_exist_yet_says_so(command: str) -> None:
-    done = dev(command)
-    assert done.returncode == 1
-    assert " yet: " in done.stderr.splitlines()[-1]
 
 
 # The parts of ./dev run that start and stop the stack, with a program of the test's own as `headrace`.

@@ -5,10 +5,10 @@ help() {
   cat <<'END'
 usage: ./dev boot [ARGUMENT...]
 
-Builds Headrace, makes a Debian 12 (once, under build/boot), boots it with systemd-nspawn, runs
-`headrace host apply` in it, and tests it from outside and inside: TLS, firewall, logs, polkit, order,
-sandbox, diagrams, restarts, rollback, watchdog, another boot. Arguments go to pytest. Needs root,
-mmdebstrap and systemd-container.
+Builds Headrace, makes a Debian 12 (once, under build/boot), boots it with systemd-nspawn, installs
+the package in it, runs `headrace host apply`, and tests it from outside and inside: TLS, firewall, logs,
+polkit, order, sandbox, diagrams, restarts, rollback, watchdog, another boot. Arguments go to pytest. Needs
+root, mmdebstrap and systemd-container.
 END
 }
 
@@ -20,8 +20,9 @@ main() {
   missing=$(cannot_boot)
   [ -z "$missing" ] || die "no container can boot here: $missing"
   build release || die 'build/release does not build'
-  HEADRACE_BIN=$(headrace_program) || die 'the build made no headrace program'
-  export HEADRACE_BIN
+  # shellcheck source=tools/dev/package.sh
+  . tools/dev/package.sh
+  make_package || die 'the package was not made'
   run_boot "$@" || die 'the boot tests failed'
 }
 

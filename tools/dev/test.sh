@@ -185,11 +185,17 @@ part_boot() {
     fail_part boot 'build/release does not build' $((SECONDS - begin))
     return
   fi
+  # shellcheck source=tools/dev/package.sh
+  . tools/dev/package.sh
+  if ! make_package; then
+    fail_part boot 'the package was not made' $((SECONDS - begin))
+    return
+  fi
   step 'boot: pytest tests/boot' boot_pytest || status=$?
   count_part boot $((SECONDS - begin)) "$status"
 }
 
-boot_pytest() { HEADRACE_BIN=$(headrace_program) run_boot --junitxml="$results/boot.xml"; }
+boot_pytest() { run_boot --junitxml="$results/boot.xml"; }
 
 # pytest_part PART FOLDER...
 pytest_part() {
