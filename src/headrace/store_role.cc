@@ -314,10 +314,11 @@ int StoreRole::run() {
   return exit_code_;
 }
 
-// Ready is: it has answered itself.
+// Ready is: it has answered itself. On its unix socket, where it has one: a sandbox may keep it from being a
+// client of its own TCP address.
 net::Task<void> StoreRole::become_ready() {
   const auto answered = co_await runtime_->on_pool(
-      [this] { return passed_.empty() ? ask_health(config_.socket) : ask_health(passed_.front()); });
+      [this] { return config_.socket.empty() ? ask_health(passed_.front()) : ask_health(config_.socket); });
   if (!answered) {
     diary_.error("store.not_ready", {{"reason", answered.error().message}});
     exit_code_ = kExitUnavailable;

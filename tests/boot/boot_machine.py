@@ -167,11 +167,18 @@ class Machine:
         run("umount", "-l", str(self.work / "layers"), check=False)
 
 
+def cache_folder() -> pathlib.Path:
+    return pathlib.Path(os.environ.get("HEADRACE_BOOT_CACHE", ROOT / "build" / "boot"))
+
+
 @contextlib.contextmanager
 def machine(work: pathlib.Path) -> Iterator[Machine]:
-    cache = pathlib.Path(os.environ.get("HEADRACE_BOOT_CACHE", ROOT / "build" / "boot"))
-    made = Machine(base_image(cache), work)
+    made = Machine(base_image(cache_folder()), work)
     try:
         yield made
     finally:
         made.stop()
+
+
+if __name__ == "__main__":  # before there are namespaces: packages come over the network
+    base_image(cache_folder())

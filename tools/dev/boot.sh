@@ -23,6 +23,7 @@ main() {
   # shellcheck source=tools/dev/package.sh
   . tools/dev/package.sh
   make_package || die 'the package was not made'
+  make_image || die 'the container cannot be made: no packages'
   run_boot "$@" || die 'the boot tests failed'
 }
 
@@ -37,6 +38,9 @@ cannot_boot() {
     'umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup' 2>/dev/null ||
     printf 'namespaces and a tree of cgroups cannot be made\n'
 }
+
+# The container's Debian 12, once, from this machine's package sources.
+make_image() { step 'a Debian 12 for the container' "$python" tests/boot/boot_machine.py; }
 
 # run_boot ARGUMENT...: pytest in mount and network namespaces of its own, with one tree of cgroups, which the
 # container's systemd wants.

@@ -16,16 +16,17 @@ Without a PART: all of these, in this order. From a bare Debian 12 on 2 cores: u
   crash     kill -9 under load, restart, and compare
   e2e       whole processes: starting, stopping, bad configuration, full disks
   browser   the example's page in headless Chromium
-  boot      a whole Debian 12 in a container, made a host; skipped where none can boot (see ./dev boot)
   asan      the layers' tests and the fuzzers' corpora under the address and undefined-behaviour sanitizers
   tsan      the tests of what runs on several threads, under the thread sanitizer
   lint      ./dev lint --all: every linter on every file
 
-Not part of a whole run: fresh (all of this on a new Debian 12 made for it; needs root and mmdebstrap).
+Not part of a whole run:
+  boot      a whole Debian 12 in a container, made a host (see ./dev boot)
+  fresh     all of this on a new Debian 12 made for it; needs root and mmdebstrap
 END
 }
 
-all_parts=(unit sim clients python crash e2e browser boot asan tsan lint)
+all_parts=(unit sim clients python crash e2e browser asan tsan lint)
 core_layers='base|codec|os|sim|storage|queue|object|commit|task|supervise|web|worker'
 threaded_layers='os|storage|commit|net|web'
 
@@ -38,7 +39,7 @@ failures=
 main() {
   local part
   for part in "$@"; do
-    case " ${all_parts[*]} fresh " in *" $part "*) ;; *) usage_error "there is no test part '$part'" ;; esac
+    case " ${all_parts[*]} boot fresh " in *" $part "*) ;; *) usage_error "there is no test part '$part'" ;; esac
   done
   if [ "$*" = fresh ]; then exec tests/fresh/run; fi
   case " $* " in *" fresh "*) usage_error "the part fresh runs alone" ;; esac
@@ -190,6 +191,11 @@ part_boot() {
   if ! make_package; then
     fail_part boot 'the package was not made' $((SECONDS - begin))
     return
+  fi
+  if ! make_image; then
+    say 'boot: skipped: the container cannot be made: no packages'
+    tally boot 0 0 1 $((SECONDS - begin))
+    return 0
   fi
   step 'boot: pytest tests/boot' boot_pytest || status=$?
   count_part boot $((SECONDS - begin)) "$status"
