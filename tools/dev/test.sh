@@ -39,7 +39,10 @@ failures=
 main() {
   local part
   for part in "$@"; do
-    case " ${all_parts[*]} boot fresh " in *" $part "*) ;; *) usage_error "there is no test part '$part'" ;; esac
+    case " ${all_parts[*]} boot fresh " in
+      *" $part "*) ;;
+      *) usage_error "there is no test part '$part'" ;;
+    esac
   done
   if [ "$*" = fresh ]; then exec tests/fresh/run; fi
   case " $* " in *" fresh "*) usage_error "the part fresh runs alone" ;; esac
