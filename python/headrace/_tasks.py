@@ -26,7 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 BODY_IN_MESSAGE_MAX = 48 << 10  # bytes; SQS bills a message by 64 KB
-BODY_MAX = 64 << 20  # bytes of arguments
+BODY_MAX = 60 << 20  # bytes of arguments: as much as a worker takes
 DELAY_MAX = 900  # seconds, SQS's own
 BATCH_MAX = 10  # messages, SQS's own
 

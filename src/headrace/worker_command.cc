@@ -4,6 +4,7 @@
 #include "headrace/commands.h"
 #include "headrace/log_sinks.h"
 #include "headrace/notify.h"
+#include "headrace/python_program.h"
 #include "os/linux/linux.h"
 #include "worker/worker.h"
 
@@ -11,7 +12,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -92,8 +92,7 @@ Result<worker::WorkerSetup> setup_of(const WorkerFlags& flags) {
   out.pool.processes = pool.processes;
   out.app = settings.config.app.name;
   out.queues = pool.queues;
-  const char* path = std::getenv("PATH");
-  auto python = worker::find_program(settings.config.app.python, path != nullptr ? path : "/usr/bin:/bin");
+  auto python = find_python(settings.config.app.python);
   if (!python) return std::unexpected(std::move(python).error().in("app.python"));
   out.child = {.program = *python,
                .arguments = {*python, "-m", "headrace._child"},

@@ -97,20 +97,6 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 
 }  // namespace
 
-Result<std::string> find_program(const std::string& name, const std::string& path) {
-  if (name.contains('/')) {
-    if (::access(name.c_str(), X_OK) == 0) return name;
-    return fail(Errc::kNotFound, fmt::format("{}: no such program", name));
-  }
-  for (std::size_t from = 0; from <= path.size();) {
-    const std::size_t end = std::min(path.find(':', from), path.size());
-    std::string candidate = path.substr(from, end - from) + "/" + name;
-    if (end > from && ::access(candidate.c_str(), X_OK) == 0) return candidate;
-    from = end + 1;
-  }
-  return fail(Errc::kNotFound, fmt::format("{}: no such program in PATH ({})", name, path));
-}
-
 Status become_subreaper() {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return failed("PR_SET_CHILD_SUBREAPER");
   return {};

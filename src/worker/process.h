@@ -21,9 +21,6 @@ struct ChildSetup {
   std::vector<std::string> environment;  // "NAME=value"
 };
 
-// The executable that `name` means: a path, or what PATH finds. kNotFound says where it was looked for.
-Result<std::string> find_program(const std::string& name, const std::string& path);
-
 class ChildProcess {
  public:
   // kIo: no descriptor, process or memory could be had. That the program could not be executed shows as exit
