@@ -11,6 +11,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 namespace hr::sqs {
 namespace {
 
@@ -20,6 +22,7 @@ using wire::sqs::refuse;
 
 constexpr std::string_view kTargetPrefix = "AmazonSQS.";
 constexpr std::string_view kVersion = "2012-11-05";
+constexpr std::string_view kBatchHeader = "x-headrace-batch-max";
 constexpr std::string_view kFormType = "application/x-www-form-urlencoded";
 // 10 entries with 10 attributes of 3 members each, and some; 50 tags are 100.
 constexpr codec::PairLimits kFormLimits{.bytes_max = wire::sqs::kRequestBytesMax, .pairs_max = 1'024};
@@ -61,6 +64,21 @@ std::unexpected<wire::sqs::Error> no_such_action(ByteView action) {
                 fmt::format("The action {} is not valid for this endpoint.", action.substr(0, 128)));
 }
 
+// How many entries and messages a client wants to be allowed; none: it did not say.
+Outcome<std::optional<std::size_t>> batch_max(const net::RequestHead& head) {
+  const auto said = head.headers.find(kBatchHeader);
+  if (!said) return std::nullopt;
+  std::size_t most = 0;
+  const auto [end, error] = std::from_chars(said->data(), said->data() + said->size(), most);
+  if (error != std::errc() || end != said->data() + said->size() || most < wire::sqs::kBatchEntriesMax ||
+      most > wire::sqs::kLargeBatchMax) {
+    return refuse(ErrorCode::kInvalidParameterValue,
+                  fmt::format("{} is a number from {} to {}.", kBatchHeader, wire::sqs::kBatchEntriesMax,
+                              wire::sqs::kLargeBatchMax));
+  }
+  return most;
+}
+
 wire::sqs::Error body_error(const Error& error) {
   if (error.code == Errc::kLimit) {
     return {ErrorCode::kRequestEntityTooLarge,
@@ -82,7 +100,8 @@ SqsFront::SqsFront(Parts parts)
       counts_{} {}
 
 net::Task<net::Response> SqsFront::handle(net::RequestHead& head, net::RequestBody& body) {
-  Exchange exchange{.head = head, .path = {}, .query = {}, .body = {}, .caller = {}, .action = {}};
+  Exchange exchange{
+      .head = head, .path = {}, .query = {}, .body = {}, .caller = {}, .action = {}, .batch_max = {}};
   if (head.headers.find("x-amz-target")) exchange.protocol = Protocol::kJson;
   auto bytes = co_await body.read_all(wire::sqs::kRequestBytesMax);
   if (!bytes) {
@@ -164,6 +183,7 @@ Outcome<void> SqsFront::begin(Exchange& exchange) {
   if (exchange.caller.dedup_id.size() > wire::sqs::kGroupIdBytesMax) {
     return refuse(ErrorCode::kInvalidParameterValue, "x-headrace-dedup-id has at most 128 bytes.");
   }
+  HR_ASSIGN(exchange.batch_max, batch_max(exchange.head));
   HR_ASSIGN(exchange.caller.identity, authenticate(exchange));
   return {};
 }
@@ -199,7 +219,8 @@ Outcome<wire::sqs::Request> SqsFront::parse(Exchange& exchange) {
   target.remove_prefix(kTargetPrefix.size());
   exchange.action = wire::sqs::parse_action(target);
   if (!exchange.action) return no_such_action(target);
-  return wire::sqs::parse_json_request(*exchange.action, exchange.body);
+  return wire::sqs::parse_json_request(*exchange.action, exchange.body,
+                                       exchange.batch_max.value_or(wire::sqs::kBatchEntriesMax));
 }
 
 // Parameters stand in the query, or in a form, or in both.
@@ -237,6 +258,9 @@ net::Response SqsFront::answer(const Exchange& exchange, const Outcome<wire::sqs
   net::Response response;
   response.headers.add("Content-Type", json ? "application/x-amz-json-1.0" : "text/xml");
   response.headers.add("x-amzn-RequestId", exchange.head.request_id);
+  if (exchange.batch_max) {
+    response.headers.add(std::string(kBatchHeader), std::to_string(wire::sqs::kLargeBatchMax));
+  }
   if (answered) {
     response.body = json ? to_json(*answered) : to_xml(*exchange.action, *answered, exchange.head.request_id);
     return response;

@@ -64,6 +64,7 @@ class SqsFront final : public net::Handler {
     Bytes body;
     Caller caller;
     std::optional<wire::sqs::Action> action;
+    std::optional<std::size_t> batch_max;  // asked for by x-headrace-batch-max
   };
 
   Outcome<wire::sqs::Request> admit(Exchange& exchange);

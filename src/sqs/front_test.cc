@@ -523,5 +523,31 @@ TEST_F(SqsFrontTest, a_full_disk_refuses_sends_and_still_lets_messages_go) {
   EXPECT_EQ(with_receipt("DeleteMessage", queue, member(got, "ReceiptHandle"))->status(), 200);
 }
 
+// ---- beyond AWS
+
+TEST_F(SqsFrontTest, a_client_that_asks_may_send_and_receive_a_thousand) {
+  const std::string q = create("q");
+  const auto call = [&](std::string_view action, std::string body, std::string most) {
+    return start("POST", "/", std::move(body),
+                 {{"X-Amz-Target", fmt::format("AmazonSQS.{}", action)}, {"X-Headrace-Batch-Max", most}});
+  };
+  std::string entries;
+  for (int i = 0; i < 1'000; ++i) {
+    entries += fmt::format(R"({}{{"Id":"{}","MessageBody":"b"}})", i == 0 ? "" : ",", i);
+  }
+  const std::string batch = fmt::format(R"({{"QueueUrl":"{}","Entries":[{}]}})", q, entries);
+  const auto sent = call("SendMessageBatch", batch, "1000");
+  EXPECT_EQ(sent->status(), 200) << sent->text();
+  EXPECT_EQ(sent->response->headers.find("x-headrace-batch-max"), "1000");
+  const auto received =
+      call("ReceiveMessage", fmt::format(R"({{"QueueUrl":"{}","MaxNumberOfMessages":1000}})", q), "1000");
+  EXPECT_EQ(received->json().find("Messages")->as_array()->size(), 1'000U);
+  EXPECT_EQ(call("SendMessageBatch", batch, "999")->status(), 400);
+  EXPECT_EQ(json("SendMessageBatch", batch)->status(), 400) << "who does not ask has AWS's ten";
+  EXPECT_FALSE(json("ListQueues", "{}")->response->headers.find("x-headrace-batch-max"));
+  for (const char* wrong : {"9", "1001", "", "1000x"})
+    EXPECT_EQ(call("ListQueues", "{}", wrong)->status(), 400);
+}
+
 }  // namespace
 }  // namespace hr::sqs

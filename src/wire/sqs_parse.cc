@@ -310,16 +310,17 @@ Outcome<void> check_batch_id(ByteView id) {
 
 // What is wrong with the batch as a whole fails all of it.
 template <class T, class Read>
-Outcome<std::vector<Entry<T>>> read_batch(const Json& members, ByteView entry_name, Read&& read) {
+Outcome<std::vector<Entry<T>>> read_batch(const Json& members, ByteView entry_name, std::size_t most,
+                                          Read&& read) {
   HR_ASSIGN(const auto* array, array_of(members, "Entries"));
   if (array == nullptr || array->empty()) {
     return refuse(kEmptyBatchRequest,
                   fmt::format("There should be at least one {} in the request.", entry_name));
   }
-  if (array->size() > kBatchEntriesMax) {
+  if (array->size() > most) {
     return refuse(
         kTooManyEntriesInBatchRequest,
-        fmt::format("Maximum number of entries per request are 10. You have sent {}.", array->size()));
+        fmt::format("Maximum number of entries per request are {}. You have sent {}.", most, array->size()));
   }
   std::vector<Entry<T>> entries;
   std::set<Bytes> ids;
@@ -333,10 +334,11 @@ Outcome<std::vector<Entry<T>>> read_batch(const Json& members, ByteView entry_na
   return entries;
 }
 
-Outcome<Request> read_send_batch(const Json& members) {
+Outcome<Request> read_send_batch(const Json& members, std::size_t most) {
   SendMessageBatch request;
   HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
-  HR_ASSIGN(request.entries, read_batch<Message>(members, "SendMessageBatchRequestEntry", read_message));
+  HR_ASSIGN(request.entries,
+            read_batch<Message>(members, "SendMessageBatchRequestEntry", most, read_message));
   std::size_t bytes = 0;
   for (const auto& entry : request.entries) bytes += entry.value ? message_bytes(*entry.value) : 0;
   if (bytes > kMessageBytesMax) {
@@ -375,11 +377,11 @@ Outcome<void> check_system_names(const std::vector<Bytes>& names) {
   return {};
 }
 
-Outcome<Request> read_receive(const Json& members) {
+Outcome<Request> read_receive(const Json& members, std::size_t most) {
   ReceiveMessage request;
   HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
-  HR_ASSIGN(const auto max, integer_in(members, "MaxNumberOfMessages", 1, kReceiveMax,
-                                       "Must be between 1 and 10, if provided."));
+  HR_ASSIGN(const auto max, integer_in(members, "MaxNumberOfMessages", 1, static_cast<int>(most),
+                                       fmt::format("Must be between 1 and {}, if provided.", most)));
   request.max = max.value_or(1);
   HR_ASSIGN(request.visibility, integer_in(members, "VisibilityTimeout", 0, kVisibilitySecondsMax,
                                            "Must be between 0 and 43200, if provided."));
@@ -419,10 +421,11 @@ Outcome<Request> read_delete(const Json& members) {
   return request;
 }
 
-Outcome<Request> read_delete_batch(const Json& members) {
+Outcome<Request> read_delete_batch(const Json& members, std::size_t most) {
   DeleteMessageBatch request;
   HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
-  HR_ASSIGN(request.entries, read_batch<Bytes>(members, "DeleteMessageBatchRequestEntry", read_receipt));
+  HR_ASSIGN(request.entries,
+            read_batch<Bytes>(members, "DeleteMessageBatchRequestEntry", most, read_receipt));
   return request;
 }
 
@@ -433,11 +436,11 @@ Outcome<Request> read_change_one(const Json& members) {
   return request;
 }
 
-Outcome<Request> read_change_batch(const Json& members) {
+Outcome<Request> read_change_batch(const Json& members, std::size_t most) {
   ChangeMessageVisibilityBatch request;
   HR_ASSIGN(request.queue_url, text_of(members, "QueueUrl"));
-  HR_ASSIGN(request.entries,
-            read_batch<VisibilityChange>(members, "ChangeMessageVisibilityBatchRequestEntry", read_change));
+  HR_ASSIGN(request.entries, read_batch<VisibilityChange>(members, "ChangeMessageVisibilityBatchRequestEntry",
+                                                          most, read_change));
   return request;
 }
 
@@ -451,18 +454,18 @@ std::optional<Action> parse_action(std::string_view text) {
   return static_cast<Action>(at - kActionNames.begin());
 }
 
-Outcome<Request> read_request(Action action, const Json& members) {
+Outcome<Request> read_request(Action action, const Json& members, std::size_t batch_max) {
   switch (action) {
     case Action::kChangeMessageVisibility:
       return read_change_one(members);
     case Action::kChangeMessageVisibilityBatch:
-      return read_change_batch(members);
+      return read_change_batch(members, batch_max);
     case Action::kCreateQueue:
       return read_create(members);
     case Action::kDeleteMessage:
       return read_delete(members);
     case Action::kDeleteMessageBatch:
-      return read_delete_batch(members);
+      return read_delete_batch(members, batch_max);
     case Action::kDeleteQueue:
       return read_queue_only<DeleteQueue>(members);
     case Action::kGetQueueAttributes:
@@ -478,11 +481,11 @@ Outcome<Request> read_request(Action action, const Json& members) {
     case Action::kPurgeQueue:
       return read_queue_only<PurgeQueue>(members);
     case Action::kReceiveMessage:
-      return read_receive(members);
+      return read_receive(members, batch_max);
     case Action::kSendMessage:
       return read_send(members);
     case Action::kSendMessageBatch:
-      return read_send_batch(members);
+      return read_send_batch(members, batch_max);
     case Action::kSetQueueAttributes:
       return read_set_attributes(members);
     case Action::kAddPermission:
@@ -503,11 +506,11 @@ Outcome<Request> read_request(Action action, const Json& members) {
   return refuse(kInvalidAction, fmt::format("{} is not known.", to_string(action)));
 }
 
-Outcome<Request> parse_json_request(Action action, ByteView body) {
+Outcome<Request> parse_json_request(Action action, ByteView body, std::size_t batch_max) {
   auto json = codec::parse_json(body.empty() ? ByteView("{}") : body, {.bytes_max = kRequestBytesMax});
   if (!json) return refuse(kSerialization, "The request is not valid JSON: " + json.error().message);
   if (!json->is_object()) return refuse(kSerialization, "The request must be a JSON object.");
-  return read_request(action, *json);
+  return read_request(action, *json, batch_max);
 }
 
 Outcome<Request> parse_query_request(Action action, const codec::Pairs& parameters) {

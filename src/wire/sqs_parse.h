@@ -12,7 +12,8 @@
 namespace hr::wire::sqs {
 
 // kUnsupportedOperation: an action of SQS that is not done here.
-Outcome<Request> parse_json_request(Action action, ByteView body);
+// `batch_max`: entries of a batch and messages of a receive, 10 to kLargeBatchMax.
+Outcome<Request> parse_json_request(Action action, ByteView body, std::size_t batch_max = kBatchEntriesMax);
 
 // The parameters of a form or of a query. Names that belong to no parameter of the action are ignored, as are
 // Action, Version and those of the signature.
@@ -22,6 +23,7 @@ Outcome<Request> parse_query_request(Action action, const codec::Pairs& paramete
 
 // Numbers stay text: read_request() takes either.
 Outcome<codec::Json> query_to_json(const codec::Pairs& parameters);
-Outcome<Request> read_request(Action action, const codec::Json& members);
+Outcome<Request> read_request(Action action, const codec::Json& members,
+                              std::size_t batch_max = kBatchEntriesMax);
 
 }  // namespace hr::wire::sqs

@@ -310,6 +310,22 @@ TEST(SqsBatch, has_1_to_10_entries) {
   EXPECT_EQ(eleven.error().message, "Maximum number of entries per request are 10. You have sent 11.");
 }
 
+TEST(SqsBatch, has_1_to_1000_entries_for_a_client_that_asked) {
+  const auto with = [](int entries) {
+    return parse_json_request(Action::kSendMessageBatch, batch(entries), kLargeBatchMax);
+  };
+  EXPECT_TRUE(with(1'000));
+  EXPECT_EQ(with(1'001).error().message,
+            "Maximum number of entries per request are 1000. You have sent 1001.");
+  const auto receive = [](int most) {
+    return parse_json_request(Action::kReceiveMessage,
+                              fmt::format(R"({{"QueueUrl":"u","MaxNumberOfMessages":{}}})", most),
+                              kLargeBatchMax);
+  };
+  EXPECT_TRUE(receive(1'000));
+  EXPECT_EQ(code_of(receive(1'001)), ErrorCode::kInvalidParameterValue);
+}
+
 TEST(SqsBatch, ids_are_distinct_and_of_80_letters_at_most) {
   EXPECT_TRUE(parse_json_request(Action::kSendMessageBatch, batch(1, std::string(80, 'x'))));
   EXPECT_EQ(json_error(Action::kSendMessageBatch, batch(1, std::string(81, 'x'))),

@@ -21,6 +21,8 @@ inline constexpr std::size_t kRequestBytesMax = 4U << 20;  // of the HTTP body: 
 inline constexpr std::size_t kMessageBytesMax = 1U
                                                 << 20;  // body and attributes; also of all entries of a batch
 inline constexpr std::size_t kBatchEntriesMax = 10;
+// Beyond AWS, for a client that asks (x-headrace-batch-max): entries of a batch, messages of a receive.
+inline constexpr std::size_t kLargeBatchMax = 1'000;
 inline constexpr std::size_t kBatchIdBytesMax = 80;
 inline constexpr std::size_t kQueueNameBytesMax = 80;
 inline constexpr std::size_t kMessageAttributesMax = 10;
@@ -38,7 +40,6 @@ inline constexpr std::size_t kLabelBytesMax = 80;
 inline constexpr int kDelaySecondsMax = 900;
 inline constexpr int kVisibilitySecondsMax = 43'200;
 inline constexpr int kWaitSecondsMax = 20;
-inline constexpr int kReceiveMax = 10;
 inline constexpr int kListMax = 1'000;
 inline constexpr int kMoveRateMax = 500;
 inline constexpr int kMovesListMax = 10;
