@@ -22,7 +22,7 @@ if "t" in getattr(_sys, "abiflags", ""):
 # After the refusal above: such a build would fail to load the compiled module, with a less helpful error.
 from headrace import _native  # noqa: E402
 from headrace._bucket import Bucket, ObjectInfo  # noqa: E402
-from headrace._context import Context, Event, current  # noqa: E402
+from headrace._context import Context, Event, Message, current  # noqa: E402
 from headrace._errors import (  # noqa: E402
     Conflict,
     GiveUp,
@@ -30,6 +30,7 @@ from headrace._errors import (  # noqa: E402
     ResultTimeout,
     Retry,
     ServiceError,
+    SoftTimeLimit,
     TaskError,
     Timeout,
     Unavailable,
@@ -37,7 +38,7 @@ from headrace._errors import (  # noqa: E402
 from headrace._jobs import Job  # noqa: E402
 from headrace._queues import Depth, queues  # noqa: E402
 from headrace._services import configure  # noqa: E402
-from headrace._tasks import Task, on, task  # noqa: E402
+from headrace._tasks import Task, consumer, on, task  # noqa: E402
 
 __version__ = _native.version
 
@@ -49,16 +50,19 @@ __all__ = [
     "Event",
     "GiveUp",
     "Job",
+    "Message",
     "NotFound",
     "ObjectInfo",
     "ResultTimeout",
     "Retry",
     "ServiceError",
+    "SoftTimeLimit",
     "Task",
     "TaskError",
     "Timeout",
     "Unavailable",
     "configure",
+    "consumer",
     "current",
     "on",
     "queues",

@@ -1,10 +1,13 @@
 """python -m headrace._child: the process in which a worker's tasks run. The worker's parent process speaks to
-it over a socket: frames of a little-endian 32-bit length and a JSON object. One job at a time, in the main
-thread; a second thread reads frames, so that the parent's end is noticed while a job runs."""
+it over a socket: frames of a little-endian 32-bit length and a JSON object. One job at a time in the main
+thread, or several async ones on its event loop; a second thread reads frames, so that the parent's end is
+noticed while a job runs. Jobs that have come and not begun can be taken back by the parent: _native.begin()
+tells."""
 
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextvars
 import importlib
 import inspect
@@ -19,19 +22,26 @@ import sys
 import threading
 import time
 import traceback
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 from headrace import _json, _native, _registry
-from headrace._context import Context, Event, job, request_id, usable_request_id
-from headrace._errors import GiveUp, Retry
+from headrace._context import Context, Event, Message, job, request_id, usable_request_id
+from headrace._errors import GiveUp, Retry, SoftTimeLimit
+from headrace._start import StartError, blamed_place, check_version, message_of, type_name
 
 FRAME_MAX = 64 << 20  # bytes
+STOP = b'{"op":"stop"}'  # always the last frame
 TRACEBACK_MAX = 32 << 10  # characters
-MESSAGE_MAX = 8 << 10
 LOG_MAX = 64 << 10
 
+READ_MAX = 256 << 10
+
 Frame = dict[str, Any]
+
+_LENGTH = struct.Struct("<I")
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Channel:
@@ -51,31 +61,35 @@ class Channel:
         self._socket.close()
 
     def send(self, frame: Frame) -> None:
-        data = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        self.send_text(_encode(frame))
+
+    def send_text(self, text: str) -> None:
+        """A frame that is JSON already."""
+        data = text.encode("utf-8", "replace")
         if len(data) > FRAME_MAX:
             raise ValueError(f"{len(data)} bytes of JSON; at most {FRAME_MAX} can be handed to the worker")
         with self._lock:
-            self._socket.sendall(struct.pack("<I", len(data)) + data)
+            self._socket.sendall(_LENGTH.pack(len(data)) + data)
 
-    def receive(self) -> Frame | None:
-        """The next frame; None at the end."""
-        header = self._read(4)
-        if header is None:
-            return None
-        (size,) = struct.unpack("<I", header)
-        if size > FRAME_MAX:
-            raise ValueError(f"a frame of {size} bytes; at most {FRAME_MAX} are read")
-        data = self._read(size)
-        return None if data is None else json.loads(data)
-
-    def _read(self, size: int) -> bytes | None:
+    def frames(self) -> Iterator[list[bytes]]:
+        """Whole frames as they come, several at a time; ends with the parent."""
         data = bytearray()
-        while len(data) < size:
-            piece = self._socket.recv(min(size - len(data), 1 << 20))
-            if not piece:
-                return None
+        while piece := self._socket.recv(READ_MAX):
             data += piece
-        return bytes(data)
+            whole = []
+            begin = 0
+            while len(data) - begin >= 4:
+                (size,) = _LENGTH.unpack_from(data, begin)
+                if size > FRAME_MAX:
+                    raise ValueError(f"a frame of {size} bytes; at most {FRAME_MAX} are read")
+                end = begin + 4 + size
+                if len(data) < end:
+                    break
+                whole.append(bytes(data[begin + 4 : end]))
+                begin = end
+            if whole:
+                del data[:begin]
+                yield whole
 
 
 class FrameHandler(logging.Handler):
@@ -116,45 +130,6 @@ def capture_logging(channel: Channel) -> None:
 # ---- Starting
 
 
-class StartError(Exception):
-    """Why no job can run here. `file` and `line` are of the user's code, where it is to blame."""
-
-    def __init__(self, message: str, file: str = "", line: int = 0, trace: str = "") -> None:
-        super().__init__(message)
-        self.frame: Frame = {
-            "op": "failed_start",
-            "message": message,
-            "file": file,
-            "line": line,
-            "traceback": trace,
-        }
-
-
-def check_version() -> None:
-    wanted = os.environ.get("HEADRACE_VERSION", _native.version)
-    if wanted != _native.version:
-        raise StartError(
-            f"the package headrace of {sys.executable} is {_native.version}, the program is {wanted}: "
-            f"run `headrace python install {sys.prefix}`"
-        )
-
-
-def blamed_place(error: BaseException) -> tuple[str, int]:
-    """The line of user code to look at: of a syntax error, else the innermost one in the working folder."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return error.filename, error.lineno or 0
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<frozen") and frame.filename not in (__file__, importlib.__file__)
-    ]
-    root = os.getcwd() + os.sep
-    ours = [frame for frame in frames if frame.filename.startswith(root)]
-    ours = [frame for frame in ours if "site-packages" not in frame.filename]
-    chosen = ours or frames
-    return (chosen[-1].filename, chosen[-1].lineno or 0) if chosen else ("", 0)
-
-
 def import_modules(names: list[str]) -> None:
     option = f"worker.{os.environ.get('HEADRACE_POOL', 'default')}.modules"
     for name in names:
@@ -183,6 +158,7 @@ def ready_frame() -> Frame:
                 "backoff_cap": spec.backoff_cap,
                 "timeout": spec.timeout,
                 "keep_result": spec.keep_result,
+                "async": spec.is_async,
                 "aliases": list(spec.aliases),
             }
             for spec in specs
@@ -199,24 +175,11 @@ def ready_frame() -> Frame:
             for spec in specs
             if spec.trigger
         ],
+        "consumers": [{"task": spec.name, "queue": spec.queue} for spec in specs if spec.consumer],
     }
 
 
 # ---- Running
-
-
-def type_name(error: BaseException) -> str:
-    kind = type(error)
-    if kind.__module__ in ("builtins", "__main__"):
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def message_of(error: BaseException) -> str:
-    try:
-        return str(error)[:MESSAGE_MAX]
-    except Exception:
-        return "(the exception's own text failed)"
 
 
 def trace_of(error: BaseException) -> str:
@@ -227,10 +190,11 @@ def trace_of(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, trace))[-TRACEBACK_MAX:]
 
 
-def failed_frame(identity: str, error: BaseException) -> Frame:
+def failed_frame(identity: str, error: BaseException, seconds: float) -> Frame:
     return {
         "op": "failed",
         "id": identity,
+        "seconds": round(seconds, 6),
         "type": type_name(error),
         "message": message_of(error),
         "traceback": trace_of(error),
@@ -240,12 +204,38 @@ def failed_frame(identity: str, error: BaseException) -> Frame:
     }
 
 
+class SoftLimit:
+    """Raises SoftTimeLimit in the main thread when the time of the block is over."""
+
+    def __init__(self, spec: _registry.Spec) -> None:
+        self._spec = spec
+        self._inside = False
+
+    def __enter__(self) -> None:
+        self._inside = True
+        signal.signal(signal.SIGALRM, self._over)
+        signal.setitimer(signal.ITIMER_REAL, self._spec.soft_timeout or 0.0)
+
+    def __exit__(self, *_: object) -> None:
+        self._inside = False
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+    def _over(self, number: int, stack: FrameType | None) -> None:
+        if self._inside:
+            limit = f"{self._spec.soft_timeout:g} s"
+            raise SoftTimeLimit(f"{self._spec.name} ran longer than its soft limit, {limit}")
+
+
+def invoke(spec: _registry.Spec, frame: Frame) -> Any:
+    given = frame.get("event")
+    if given is not None:
+        return spec.fn(Message.from_json(given) if spec.consumer else Event.from_json(given))
+    return spec.fn(*frame["args"], **frame["kwargs"])
+
+
 def call(spec: _registry.Spec, frame: Frame) -> Any:
-    if frame.get("event") is not None:
-        value = spec.fn(Event.from_json(frame["event"]))
-    else:
-        value = spec.fn(*frame["args"], **frame["kwargs"])
-    if inspect.iscoroutine(value):
+    value = invoke(spec, frame)
+    if inspect.iscoroutine(value):  # of a plain function
         value = asyncio.run(value)
     return value
 
@@ -264,30 +254,64 @@ def context_of(frame: Frame) -> Context:
     )
 
 
-def checked_result(frame: Frame, value: Any) -> Any:
-    """NotJson or GiveUp when the value cannot be kept."""
+def result_text(frame: Frame, value: Any) -> str:
+    """As JSON. NotJson or GiveUp when the value cannot be kept."""
     if not frame["keep_result"]:
-        return None
+        return "null"
     _json.check(value, f"the result of {frame['task']}")
-    if (size := len(_json.dump(value).encode())) > FRAME_MAX - 4096:
+    text = _json.dump(value)
+    if (size := len(text.encode())) > FRAME_MAX - 4096:
         raise GiveUp(f"{frame['task']} returned {size} bytes of JSON; put it into a bucket, return its key")
-    return value
+    return text
 
 
-def run_job(frame: Frame) -> Frame:
-    """In a context of its own: what a handler sets in context variables ends with it."""
+def done_text(frame: Frame, value: Any, begin: float) -> str:
+    text = result_text(frame, value)
+    return f'{{"op":"done","id":"{frame["id"]}","seconds":{time.monotonic() - begin:.6f},"result":{text}}}'
+
+
+def enter(frame: Frame) -> _registry.Spec:
+    """In a context of the job's own: what a handler sets in context variables ends with it."""
     running = context_of(frame)
     job.set(running)
     request_id.set(running.request_id)
+    spec = _registry.find(frame["task"])
+    if spec is None:
+        raise GiveUp(f"no module of this pool declares the task {frame['task']}")
+    return spec
+
+
+def run_job(frame: Frame) -> str:
+    """The frame that tells how it ended."""
     begin = time.monotonic()
     try:
-        spec = _registry.find(frame["task"])
-        if spec is None:
-            raise GiveUp(f"no module of this pool declares the task {frame['task']}")
-        value = checked_result(frame, call(spec, frame))
+        spec = enter(frame)
+        if spec.soft_timeout is None:
+            value = call(spec, frame)
+        else:
+            with SoftLimit(spec):
+                value = call(spec, frame)
+        return done_text(frame, value, begin)
     except BaseException as error:  # SystemExit too: a handler does not end the child by it
-        return failed_frame(frame["id"], error)
-    return {"op": "done", "id": frame["id"], "result": value, "seconds": round(time.monotonic() - begin, 6)}
+        return _encode(failed_frame(frame["id"], error, time.monotonic() - begin))
+
+
+async def run_async_job(channel: Channel, frame: Frame) -> None:
+    """The parent kills a child whose job is not over some seconds after its timeout."""
+    begin = time.monotonic()
+    limit = asyncio.timeout(float(frame["timeout"]))
+    try:
+        spec = enter(frame)
+        async with limit:
+            value = await invoke(spec, frame)
+        text = done_text(frame, value, begin)
+    except BaseException as error:
+        failed = failed_frame(frame["id"], error, time.monotonic() - begin)
+        if limit.expired():
+            message = f"it ran longer than {frame['timeout']:g} s and was cancelled"
+            failed |= {"type": "TimeLimit", "message": message, "late": True}
+        text = _encode(failed)
+    channel.send_text(text)
 
 
 def end_now() -> NoReturn:
@@ -297,26 +321,80 @@ def end_now() -> NoReturn:
     os._exit(1)
 
 
-def read_frames(channel: Channel, inbox: queue.SimpleQueue[Frame]) -> None:
-    while True:
+class Inbox:
+    """Frames that have come, in order. Filled by a thread of its own."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._arrived: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
+        self._next: collections.deque[Frame] = collections.deque()
+        self.wake: Callable[[], object] = lambda: None  # called by that thread when there are more
+        threading.Thread(target=self._read, name="headrace-channel", daemon=True).start()
+
+    def _read(self) -> None:
         try:
-            frame = channel.receive()
+            for frames in self._channel.frames():
+                self._arrived.put(frames)
+                self.wake()
+                if frames[-1] == STOP:
+                    return
         except (OSError, ValueError) as error:
             sys.stderr.write(f"headrace._child: from the worker: {error}\n")
-            frame = None
-        if frame is None:
-            end_now()
-        inbox.put(frame)
-        if frame["op"] == "stop":
+        end_now()
+
+    def wait(self) -> Frame:
+        """The next frame, which stays."""
+        while not self._next:
+            self._next.extend(map(json.loads, self._arrived.get()))
+        return self._next[0]
+
+    def peek(self) -> Frame | None:
+        """The same, or None when there is none yet."""
+        return self.wait() if self._next or not self._arrived.empty() else None
+
+    def take(self) -> Frame:
+        """The frame that was shown."""
+        return self._next.popleft()
+
+
+def is_async(frame: Frame) -> bool:
+    spec = _registry.find(frame["task"]) if frame["op"] == "run" else None
+    return spec is not None and spec.is_async
+
+
+async def serve_async(channel: Channel, inbox: Inbox, at_once: int) -> None:
+    """Runs async jobs beside each other, until none runs and none is next."""
+    loop = asyncio.get_running_loop()
+    news = asyncio.Event()
+    inbox.wake = lambda: loop.call_soon_threadsafe(news.set)
+    running: set[asyncio.Task[None]] = set()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        running.discard(task)
+        news.set()
+
+    while True:
+        news.clear()
+        while len(running) < at_once and (frame := inbox.peek()) is not None and is_async(frame):
+            if _native.begin(inbox.take()["n"]):
+                task = loop.create_task(run_async_job(channel, frame))
+                running.add(task)
+                task.add_done_callback(ended)
+        if not running:
+            inbox.wake = lambda: None
             return
+        await news.wait()
 
 
 def serve(channel: Channel) -> None:
-    inbox: queue.SimpleQueue[Frame] = queue.SimpleQueue()
-    threading.Thread(target=read_frames, args=(channel, inbox), name="headrace-channel", daemon=True).start()
-    while (frame := inbox.get())["op"] != "stop":
-        if frame["op"] == "run":
-            channel.send(contextvars.copy_context().run(run_job, frame))
+    inbox = Inbox(channel)
+    at_once = int(os.environ.get("HEADRACE_CONCURRENCY", "100"))
+    with asyncio.Runner() as runner:
+        while (frame := inbox.wait())["op"] != "stop":
+            if is_async(frame):
+                runner.run(serve_async(channel, inbox, at_once))
+            elif _native.begin(inbox.take()["n"]):
+                channel.send_text(contextvars.copy_context().run(run_job, frame))
 
 
 def prepare(channel: Channel) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 # Of the web request or job at hand; sends and writes carry it on. Set through `enter_request`.
@@ -67,6 +68,29 @@ class Event:
             time=datetime.fromisoformat(at) if at else None,
             request_id=value.get("request_id"),
         )
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a handler of `@headrace.consumer` is called with: a message as its sender wrote it."""
+
+    id: str
+    body: str
+    attributes: Mapping[str, str]
+    sent: datetime
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Message:
+        return cls(
+            id=str(value["id"]),
+            body=str(value["body"]),
+            attributes=dict(value["attributes"]),
+            sent=datetime.fromtimestamp(value["sent"] / 1000, timezone.utc),
+        )
+
+    def json(self) -> Any:
+        """The body as JSON. ValueError where it is none."""
+        return json.loads(self.body)
 
 
 def current() -> Context:

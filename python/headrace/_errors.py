@@ -11,6 +11,7 @@ __all__ = [
     "ResultTimeout",
     "Retry",
     "ServiceError",
+    "SoftTimeLimit",
     "TaskError",
     "Timeout",
     "Unavailable",
@@ -31,6 +32,12 @@ class Retry(Exception):
 
 class GiveUp(Exception):
     """Raised by a handler: no further attempt helps; the job goes to the dead letters at once."""
+
+    __module__ = "headrace"
+
+
+class SoftTimeLimit(Exception):
+    """Raised in a handler whose task's soft_timeout is over: there is time to clean up until the timeout."""
 
     __module__ = "headrace"
 

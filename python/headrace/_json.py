@@ -57,9 +57,14 @@ def _check_depth(place: str, depth: int) -> None:
         raise NotJson(f"{place} is nested deeper than {DEPTH_MAX} levels")
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
 def dump(value: Any) -> str:
     """Compact, and free of what SQS refuses in a message (U+FFFE, U+FFFF; JSON escapes the rest)."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = _encode(value)
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

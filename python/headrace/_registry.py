@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable
@@ -12,8 +13,8 @@ ResultMode = Literal["auto", "keep", "none"]
 
 TIMEOUT_MAX = 41_400.0  # seconds: SQS lets nobody hold a message for more than 12 hours
 RETRIES_MAX = 1_000
-NAME_MAX = 200
-QUEUE_MAX = 80
+NAME_MAX = 255  # bytes
+QUEUE_MAX = 75  # its dead-letter queue is QUEUE-dead, and SQS allows 80
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,13 @@ class Spec:
     aliases: tuple[str, ...]
     fn: Callable[..., Any]
     trigger: Trigger | None = None
+    soft_timeout: float | None = None
+    consumer: bool = False  # of whatever its queue holds
+
+    @functools.cached_property
+    def is_async(self) -> bool:
+        """A child runs several of these at once, on one event loop."""
+        return inspect.iscoroutinefunction(inspect.unwrap(self.fn))
 
     def place(self) -> str:
         code = getattr(inspect.unwrap(self.fn), "__code__", None)
@@ -106,9 +114,19 @@ def check(spec: Spec) -> Spec:
     for option, value, least, most in bounds:
         if not least <= value <= most:
             raise ValueError(f"{option}={value:g} of task {spec.name} must be from {least:g} to {most:g}")
+    if spec.soft_timeout is not None and not 0 < spec.soft_timeout < spec.timeout:
+        raise ValueError(
+            f"soft_timeout={spec.soft_timeout:g} of task {spec.name} must be more than 0 and less than its "
+            f"timeout, {spec.timeout:g}"
+        )
+    if spec.soft_timeout is not None and spec.is_async:
+        raise ValueError(
+            f"soft_timeout= of task {spec.name} is for plain functions; an async one is cancelled at its "
+            "timeout"
+        )
     for name in (spec.name, *spec.aliases):
-        if not 0 < len(name) <= NAME_MAX or not name.isprintable():
-            raise ValueError(f"the task name {name!r} must have 1 to {NAME_MAX} printable characters")
+        if not 0 < len(name.encode()) <= NAME_MAX or not name.isprintable():
+            raise ValueError(f"the task name {name!r} must have 1 to {NAME_MAX} bytes, all printable")
     check_queue(spec.queue)
     return spec
 

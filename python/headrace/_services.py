@@ -23,6 +23,9 @@ ATTEMPTS_MAX = 4
 THROTTLED = {"SlowDown", "ServiceUnavailable", "ThrottlingException", "RequestThrottled", "OverLimit"}
 NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "NotFound", "NoSuchUpload", "QueueDoesNotExist"}
 CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict"}
+BATCH_MAX = 10  # entries, SQS's own
+BATCH_ASKED = 1_000
+BATCH_HEADER = "x-headrace-batch-max"
 _SAFE = "/-_.~"
 
 Headers = list[tuple[str, str]]
@@ -41,6 +44,7 @@ class Services:
     def __init__(self, settings: _settings.Settings, timeout: float) -> None:
         self.settings = settings
         self.timeout = timeout
+        self.batch_max = BATCH_MAX  # entries of one request
         self._queue_urls: dict[str, str] = {}
         self._client = _native.Client(
             settings.endpoint,
@@ -54,8 +58,14 @@ class Services:
 
     def sqs(self, action: str, members: Mapping[str, Any], headers: Headers | None = None) -> dict[str, Any]:
         body = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
-        fixed = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", f"AmazonSQS.{action}")]
+        fixed = [
+            ("content-type", "application/x-amz-json-1.0"),
+            ("x-amz-target", f"AmazonSQS.{action}"),
+            (BATCH_HEADER, str(BATCH_ASKED)),
+        ]
         answer = self._repeat("sqs", "POST", "/", "", fixed + (headers or []), body, _sqs_error)
+        # Headrace's own store takes larger batches from who asks, and says how large.
+        self.batch_max = min(int(answer.headers.get(BATCH_HEADER, BATCH_MAX)), BATCH_ASKED)
         return dict(json.loads(answer.body or b"{}"))
 
     def queue_url(self, queue: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import hashlib
 import inspect
+import json
 import math
 import os
 import re
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from headrace import _json, _registry
-from headrace._context import Event, request_id, usable_request_id
-from headrace._errors import NotFound, ServiceError
+from headrace._context import Event, Message, request_id, usable_request_id
+from headrace._errors import NotFound, ServiceError, Unavailable
 from headrace._jobs import Job
 from headrace._registry import ResultMode, Spec, Trigger
 from headrace._services import Services, services
@@ -28,7 +29,9 @@ R = TypeVar("R")
 BODY_IN_MESSAGE_MAX = 48 << 10  # bytes; SQS bills a message by 64 KB
 BODY_MAX = 60 << 20  # bytes of arguments: as much as a worker takes
 DELAY_MAX = 900  # seconds, SQS's own
-BATCH_MAX = 10  # messages, SQS's own
+SEND_AGAIN_AFTER = 0.05  # seconds
+EXPIRES_MAX = 1_209_600  # seconds: no message is kept longer than two weeks
+BATCH_BYTES_MAX = 1 << 20  # of the messages of one request, SQS's own
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Options:
     """What one sending differs in from the task's declaration."""
 
     delay: int = 0
+    expires: float | None = None
     id: str | None = None
     queue: str | None = None
 
@@ -63,36 +67,51 @@ class Task(Generic[P, R]):
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Sends the call to a worker. When this returns, the job is on disk."""
         self._check_sendable()
-        return self._send_one(services(), Call.of(self, args, kwargs))
+        return self._send_one(services(), prepare(self, args, kwargs, Moment()))
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`delay` for async code."""
         return await asyncio.to_thread(self.delay, *args, **kwargs)
 
     def many(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> list[Job[R]]:
-        """Sends many calls, ten to a request: each a sequence of arguments or a mapping of names."""
+        """Sends many calls, as many to a request as the service takes: each a sequence of arguments or a
+        mapping of names. All are checked before the first is sent."""
         self._check_sendable()
         if self.options.id:
             raise ValueError("using(id=) names one job; many() sends several")
-        prepared = []
-        for arguments in calls:
-            named = isinstance(arguments, Mapping)
-            prepared.append(
-                Call.of(self, () if named else tuple(arguments), dict(arguments) if named else {})
-            )
+        at = Moment()
+        prepared = [
+            prepare(self, (), dict(arguments), at)
+            if isinstance(arguments, Mapping)
+            else prepare(self, tuple(arguments), {}, at)
+            for arguments in calls
+        ]
+        if not prepared:
+            return []
         to = services()
+        to.queue_url(self._queue)  # its answer tells how large a batch may be
         jobs: list[Job[R]] = []
-        for start in range(0, len(prepared), BATCH_MAX):
-            jobs += self._send_batch(to, prepared[start : start + BATCH_MAX], len(prepared), start)
+        while len(jobs) < len(prepared):
+            jobs += self._send_batch(to, prepared, len(jobs))
         return jobs
 
-    def using(self, *, delay: float = 0, id: str | None = None, queue: str | None = None) -> Task[P, R]:
-        """The same task, sent differently: `delay` in seconds before it may start, the job's `id` (a UUID),
-        the `queue`."""
+    def using(
+        self,
+        *,
+        delay: float = 0,
+        expires: float | None = None,
+        id: str | None = None,
+        queue: str | None = None,
+    ) -> Task[P, R]:
+        """The same task, sent differently: `delay` in seconds before it may start, `expires` in seconds after
+        which it may not start any more, the job's `id` (a UUID), the `queue`."""
+        if expires is not None and not delay < expires <= EXPIRES_MAX:
+            raise ValueError(f"expires={expires:g} must be more than the delay and at most {EXPIRES_MAX} s")
         if not 0 <= delay <= DELAY_MAX:
             raise ValueError(f"delay={delay:g} must be from 0 to {DELAY_MAX} seconds in this version")
         options = Options(
             delay=math.ceil(delay),
+            expires=expires,
             id=str(uuid.UUID(id)) if id else None,
             queue=_registry.check_queue(queue) if queue else None,
         )
@@ -108,6 +127,9 @@ class Task(Generic[P, R]):
         if self.spec.trigger:
             source = f"s3://{self.spec.trigger.bucket}"
             raise TypeError(f"{self.name} is called by events of {source}; it cannot be sent")
+        if self.spec.consumer:
+            queue = self.spec.queue
+            raise TypeError(f"{self.name} is called with the messages of {queue}; it cannot be sent")
         if self.name.startswith("__main__."):
             raise ValueError(
                 f"{self.name} is declared in the script that runs, which no worker imports; "
@@ -118,16 +140,28 @@ class Task(Generic[P, R]):
         members = {"MessageBody": call.message(to)} | self._delay_member()
 
         def send(url: str) -> None:
-            to.sqs("SendMessage", {"QueueUrl": url} | members, [("x-headrace-dedup-id", call.id)])
+            arguments = ("SendMessage", {"QueueUrl": url} | members, [("x-headrace-dedup-id", call.id)])
+            try:
+                to.sqs(*arguments)
+            except Unavailable:  # whether it was done is not known: under this id the store does it once
+                time.sleep(SEND_AGAIN_AFTER)
+                to.sqs(*arguments)
 
         self._to_queue(to, send)
         return Job(call.id, keeps_result=self.spec.keep_result)
 
-    def _send_batch(self, to: Services, calls: list[Call], total: int, before: int) -> list[Job[R]]:
-        entries = [
-            {"Id": str(index), "MessageBody": call.message(to)} | self._delay_member()
-            for index, call in enumerate(calls)
-        ]
+    def _send_batch(self, to: Services, prepared: list[Call], before: int) -> list[Job[R]]:
+        """One request's worth of them."""
+        total = len(prepared)
+        entries: list[dict[str, Any]] = []
+        left = BATCH_BYTES_MAX
+        for call in prepared[before : before + to.batch_max]:
+            text = call.message(to)
+            left -= len(text) if text.isascii() else len(text.encode())
+            if left < 0 and entries:
+                break
+            entries.append({"Id": str(len(entries)), "MessageBody": text, **self._delay_member()})
+        calls = prepared[before : before + len(entries)]
         failed: list[dict[str, Any]] = []
 
         def send(url: str) -> None:
@@ -160,63 +194,88 @@ class Task(Generic[P, R]):
             send(to.queue_url(self._queue))
 
 
+class Moment:
+    """When a call is sent, and on whose behalf."""
+
+    def __init__(self) -> None:
+        self.ms = time.time_ns() // 1_000_000
+        self.request_id = json.dumps(usable_request_id(request_id.get()))
+
+
 @dataclass(frozen=True)
 class Call:
-    """One sending: the job's id and its envelope."""
+    """One sending: the job's id, and its envelope in pieces of JSON."""
 
     id: str
-    envelope: Mapping[str, Any]
+    task: str
+    head: str
+    args: str
+    kwargs: str
+    tail: str
 
-    @classmethod
-    def of(cls, task: Task[Any, Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
-        """TypeError, as a call of the function would, where the arguments do not fit it."""
-        bound = _signature(task.fn).bind(*args, **kwargs)
-        for name, value in bound.arguments.items():
-            _json.check(value, f"the argument {name} of {task.name}")
-        sent = time.time_ns() // 1_000_000
-        identity = task.options.id or job_id(sent)
-        delay = task.options.delay
-        current = usable_request_id(request_id.get())
-        return cls(
-            identity,
-            {
-                "headrace": 1,
-                "id": identity,
-                "task": task.name,
-                "args": list(args),
-                "kwargs": dict(kwargs),
-                "sent": sent,
-                "not_before": sent + 1000 * delay if delay else None,
-                "expires": None,
-                "attempt": 0,
-                "keep_result": task.spec.keep_result,
-                "once": False,
-                "flow": None,
-                "trace": {"request_id": current},
-                "body": None,
-            },
-        )
+    def text(self, args: str, kwargs: str, body: str) -> str:
+        return f'{self.head}"args":{args},"kwargs":{kwargs},{self.tail},"body":{body}}}'
 
     def message(self, to: Services) -> str:
         """The envelope's text. Large arguments are put into the bucket first, and the envelope names them."""
-        text = _json.dump(self.envelope)
-        if len(text.encode()) <= BODY_IN_MESSAGE_MAX:
+        text = self.text(self.args, self.kwargs, "null")
+        if (len(text) if text.isascii() else len(text.encode())) <= BODY_IN_MESSAGE_MAX:
             return text
-        body = _json.dump({"args": self.envelope["args"], "kwargs": self.envelope["kwargs"]}).encode()
+        body = f'{{"args":{self.args},"kwargs":{self.kwargs}}}'.encode()
         if len(body) > BODY_MAX:
             raise ValueError(
-                f"the arguments of {self.envelope['task']} have {len(body)} bytes of JSON, more than "
-                f"{BODY_MAX}; put them into a headrace.Bucket and send the key"
+                f"the arguments of {self.task} have {len(body)} bytes of JSON, more than {BODY_MAX}; put "
+                "them into a headrace.Bucket and send the key"
             )
         key = f"body/{self.id}"
         to.s3("PUT", to.settings.bucket, key, headers=[("content-type", "application/json")], body=body)
         reference = {"key": key, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-        return _json.dump({**self.envelope, "args": None, "kwargs": None, "body": reference})
+        return self.text("null", "null", json.dumps(reference, separators=(",", ":")))
+
+
+def prepare(task: Task[Any, Any], args: Sequence[Any], kwargs: Mapping[str, Any], at: Moment) -> Call:
+    """TypeError, as a call of the function would, where the arguments do not fit it."""
+    names = None if kwargs else _plain_names(task.fn, len(args))
+    if names is None:
+        bound: Iterable[tuple[str, Any]] = _signature(task.fn).bind(*args, **kwargs).arguments.items()
+    else:
+        bound = zip(names, args)
+    for name, value in bound:
+        if type(value) is not str:
+            _json.check(value, f"the argument {name} of {task.name}")
+    options = task.options
+    identity = options.id or job_id(at.ms)
+    not_before = at.ms + 1000 * options.delay if options.delay else "null"
+    expires = "null" if options.expires is None else at.ms + round(1000 * options.expires)
+    return Call(
+        identity,
+        task.name,
+        f'{{"headrace":1,"id":"{identity}","task":{_quoted(task.name)},',
+        _json.dump(args),
+        _json.dump(kwargs) if kwargs else "{}",
+        f'"sent":{at.ms},"not_before":{not_before},"expires":{expires},"attempt":0,'
+        f'"keep_result":{"true" if task.spec.keep_result else "false"},"once":false,"flow":null,'
+        f'"trace":{{"request_id":{at.request_id}}}',
+    )
+
+
+_quoted = functools.lru_cache(maxsize=4096)(_json.dump)
 
 
 @functools.lru_cache(maxsize=4096)
 def _signature(fn: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(fn)
+
+
+@functools.lru_cache(maxsize=4096)
+def _plain_names(fn: Callable[..., Any], count: int) -> tuple[str, ...] | None:
+    """The names of so many arguments by position; None when that needs a closer look."""
+    parameters = list(_signature(fn).parameters.values())
+    kinds = {parameter.kind for parameter in parameters}
+    if kinds - {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}:
+        return None
+    needed = sum(parameter.default is inspect.Parameter.empty for parameter in parameters)
+    return tuple(p.name for p in parameters[:count]) if needed <= count <= len(parameters) else None
 
 
 def job_id(now_ms: int) -> str:
@@ -225,7 +284,8 @@ def job_id(now_ms: int) -> str:
     value = (now_ms & (1 << 48) - 1) << 80 | random_bits
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
-    return str(uuid.UUID(int=value))
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def declare(fn: Callable[P, R], spec: Spec) -> Task[P, R]:
@@ -248,6 +308,7 @@ def task(
     backoff: float = 1.0,
     backoff_cap: float = 600.0,
     timeout: float = 300.0,
+    soft_timeout: float | None = None,
     result: ResultMode = "auto",
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
     ...
@@ -264,13 +325,15 @@ def task(
     backoff: float = 1.0,
     backoff_cap: float = 600.0,
     timeout: float = 300.0,
+    soft_timeout: float | None = None,
     result: ResultMode = "auto",
 ) -> Any:
     """Makes a task of a function.
 
     A job that raises runs again up to `retries` times, after `backoff` seconds that double each time up to
-    `backoff_cap` and are drawn at random below that. After `timeout` seconds an attempt is killed. The return
-    value is kept ("auto") unless the function is annotated to return None. `aliases` are former names.
+    `backoff_cap` and are drawn at random below that. After `soft_timeout` seconds headrace.SoftTimeLimit is
+    raised in the handler; after `timeout` seconds an attempt is killed. The return value is kept ("auto")
+    unless the function is annotated to return None. `aliases` are former names.
     """
 
     def decorate(function: Callable[..., Any]) -> Task[..., Any]:
@@ -283,6 +346,7 @@ def task(
                 backoff=float(backoff),
                 backoff_cap=float(backoff_cap),
                 timeout=float(timeout),
+                soft_timeout=None if soft_timeout is None else float(soft_timeout),
                 keep_result=_registry.keeps_result(function, result),
                 aliases=tuple(aliases),
                 fn=function,
@@ -290,6 +354,15 @@ def task(
         )
 
     return decorate if fn is None else decorate(fn)
+
+
+def _trigger_queue(name: str) -> str:
+    """The name, as far as a queue can carry it; a long one ends in a digest of the whole."""
+    queue = "on-" + re.sub("[^A-Za-z0-9_]", "-", name)
+    if len(queue) <= _registry.QUEUE_MAX:
+        return queue
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{queue[: _registry.QUEUE_MAX - len(digest) - 1]}-{digest}"
 
 
 def on(
@@ -304,6 +377,7 @@ def on(
     backoff: float = 1.0,
     backoff_cap: float = 600.0,
     timeout: float = 300.0,
+    soft_timeout: float | None = None,
     result: ResultMode = "auto",
 ) -> Callable[[Callable[[Event], R]], Task[[Event], R]]:
     """Calls the function with a headrace.Event for each event of that kind ("s3:ObjectCreated:*") on the
@@ -318,15 +392,48 @@ def on(
         chosen = name or _registry.name_of(function)
         spec = Spec(
             name=chosen,
-            queue=queue or "on-" + re.sub("[^A-Za-z0-9_]", "-", chosen),
+            queue=queue or _trigger_queue(chosen),
             retries=retries,
             backoff=float(backoff),
             backoff_cap=float(backoff_cap),
             timeout=float(timeout),
+            soft_timeout=None if soft_timeout is None else float(soft_timeout),
             keep_result=_registry.keeps_result(function, result),
             aliases=(),
             fn=function,
             trigger=Trigger(event, bucket, prefix, suffix),
+        )
+        return declare(function, spec)
+
+    return decorate
+
+
+def consumer(
+    *,
+    queue: str,
+    name: str | None = None,
+    retries: int = 5,
+    backoff: float = 1.0,
+    backoff_cap: float = 600.0,
+    timeout: float = 300.0,
+    soft_timeout: float | None = None,
+) -> Callable[[Callable[[Message], R]], Task[[Message], R]]:
+    """Calls the function with a headrace.Message for each message of the queue, whoever sent it and whatever
+    it holds. The queue is this function's alone; no result is kept."""
+
+    def decorate(function: Callable[[Message], R]) -> Task[[Message], R]:
+        spec = Spec(
+            name=name or _registry.name_of(function),
+            queue=queue,
+            retries=retries,
+            backoff=float(backoff),
+            backoff_cap=float(backoff_cap),
+            timeout=float(timeout),
+            soft_timeout=None if soft_timeout is None else float(soft_timeout),
+            keep_result=False,
+            aliases=(),
+            fn=function,
+            consumer=True,
         )
         return declare(function, spec)
 

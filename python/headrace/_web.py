@@ -24,9 +24,9 @@ from types import FrameType
 from typing import Any
 
 from headrace import _native
-from headrace._child import StartError, blamed_place, check_version, message_of, type_name
 from headrace._context import request_id
 from headrace._logline import Handler, Log, flush_streams
+from headrace._start import StartError, blamed_place, check_version, message_of, type_name
 from headrace._wsgi import Answering, Application, FileWrapper
 
 PING = "/_headrace/ping"

@@ -1,6 +1,8 @@
-// watch_lease(fd), boottime_ns(): a child ends before its lease does. The parent writes the lease's end into
-// memory it shares with the child; a thread here, which no Python code can hold up, kills the child's whole
-// process group five seconds before it, so that a task never runs on when its message is shown again.
+// watch_lease(fd), begin(n), boottime_ns(): a child ends before its lease does, and begins nothing that was
+// taken back from it. The parent writes the lease's end into memory it shares with the child; a thread here,
+// which no Python code can hold up, kills the child's whole process group five seconds before it, so that a
+// task never runs on when its message is shown again. A second word there is the ordinal of the last job that
+// has begun; the parent takes back what has not by moving the word past it.
 #include "object.h"
 
 #include <algorithm>
@@ -20,6 +22,7 @@ constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kMargin = 5 * kSecond;     // before the lease's end
 constexpr std::int64_t kLookAgain = kSecond / 2;  // the parent may have moved it
 constexpr std::size_t kSharedBytes = 4096;
+constexpr std::size_t kBegunWord = 1;  // of 64 bits; the first is the lease's end
 
 std::int64_t boottime_ns() {
   timespec now{};
@@ -65,6 +68,8 @@ bool start_thread(void* shared) {
   return error == 0;
 }
 
+void* shared_memory = nullptr;  // of the parent; stays until the process ends
+
 PyObject* watch_lease(PyObject*, PyObject* argument) {
   const long fd = PyLong_AsLong(argument);
   if (fd == -1 && PyErr_Occurred() != nullptr) return nullptr;
@@ -75,7 +80,21 @@ PyObject* watch_lease(PyObject*, PyObject* argument) {
     ::munmap(shared, kSharedBytes);
     return nullptr;
   }
+  shared_memory = shared;
   Py_RETURN_NONE;
+}
+
+// One of the two moves the word first, and the other sees it.
+PyObject* begin(PyObject*, PyObject* argument) {
+  const std::uint64_t ordinal = PyLong_AsUnsignedLongLong(argument);
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  if (shared_memory == nullptr) Py_RETURN_TRUE;
+  const std::atomic_ref<std::uint64_t> word(static_cast<std::uint64_t*>(shared_memory)[kBegunWord]);
+  std::uint64_t last = word.load();
+  while (last < ordinal) {
+    if (word.compare_exchange_weak(last, ordinal)) Py_RETURN_TRUE;
+  }
+  Py_RETURN_FALSE;
 }
 
 PyObject* boottime(PyObject*, PyObject*) { return PyLong_FromLongLong(boottime_ns()); }
@@ -86,6 +105,7 @@ int add_lease_functions(PyObject* module) {
   static PyMethodDef functions[] = {
       {"watch_lease", watch_lease, METH_O,
        "watch_lease(fd): kills this process group 5 s before the lease that fd's memory holds ends."},
+      {"begin", begin, METH_O, "begin(n): whether the n-th job given may begin; False: it was taken back."},
       {"boottime_ns", boottime, METH_NOARGS, "boottime_ns(): CLOCK_BOOTTIME in nanoseconds."},
       {nullptr, nullptr, 0, nullptr},
   };

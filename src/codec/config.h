@@ -69,6 +69,8 @@ struct PoolConfig {
   std::uint64_t memory_bytes = 0;  // of one child with its descendants; 0: no limit; at least 16 MiB
   Duration drain = 30s;            // how long running tasks may go on at a stop: its longest task, 0 to 12 h
   Network network = Network::kInternet;
+  std::uint64_t recycle = 0;        // a child is replaced after so many jobs, at most 1,000,000,000; 0: never
+  std::uint32_t concurrency = 100;  // async jobs of one child at a time, 1 to 10,000
 };
 
 struct ServicesConfig {

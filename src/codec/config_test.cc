@@ -64,6 +64,8 @@ timeout = "2m"
 modules = ["shop.tasks"]
 processes = "1..4"
 memory = "512M"
+recycle = 1000
+concurrency = 50
 [worker.documents]
 modules = ["shop.documents"]
 queues = ["documents", "slow"]
@@ -80,6 +82,8 @@ names = ["shop.example"]
   EXPECT_EQ(read->pools[0].name, "default");
   EXPECT_EQ(read->pools[0].processes, (Bounds{1, 4}));
   EXPECT_EQ(read->pools[0].memory_bytes, 512ULL << 20);
+  EXPECT_EQ(read->pools[0].recycle, 1'000U);
+  EXPECT_EQ(read->pools[0].concurrency, 50U);
   EXPECT_EQ(read->pools[1].queues, (std::vector<std::string>{"documents", "slow"}));
   EXPECT_EQ(read->pools[1].processes, (Bounds{2, 2}));
   EXPECT_FALSE(read->services.local_sqs);
@@ -87,11 +91,12 @@ names = ["shop.example"]
 }
 
 TEST(Config, a_value_out_of_its_rule_is_refused_with_its_place) {
-  for (const char* text : {"[app]\nname = \"Shop\"\n", "[web]\napp = \"shop\"\n", "[web]\nprocesses = 65\n",
-                           "[worker.a]\nmodules = [\"a b\"]\n", "[worker.a]\nqueues = []\n",
-                           "[worker.a]\nprocesses = \"4..1\"\n", "[worker.a]\nprocesses = 257\n",
-                           "[worker.a]\nmemory = \"15M\"\n", "[services]\nsqs = \"azure\"\n",
-                           "[site]\ntls = \"none\"\n", "[site]\nhttp = \"8080\"\n"}) {
+  for (const char* text :
+       {"[app]\nname = \"Shop\"\n", "[web]\napp = \"shop\"\n", "[web]\nprocesses = 65\n",
+        "[worker.a]\nmodules = [\"a b\"]\n", "[worker.a]\nqueues = []\n",
+        "[worker.a]\nprocesses = \"4..1\"\n", "[worker.a]\nprocesses = 257\n",
+        "[worker.a]\nmemory = \"15M\"\n", "[worker.a]\nconcurrency = 0\n", "[worker.a]\nrecycle = -1\n",
+        "[services]\nsqs = \"azure\"\n", "[site]\ntls = \"none\"\n", "[site]\nhttp = \"8080\"\n"}) {
     EXPECT_TRUE(error_of(text).starts_with("headrace.toml:2:")) << text << error_of(text);
   }
   EXPECT_EQ(error_of("[worker.a]\nqueues = [\"q\"]\n"),

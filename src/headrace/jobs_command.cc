@@ -190,7 +190,9 @@ void tell(const std::string& id, const Known& known) {
   if (known.objects.mark) {
     fmt::print("mark\n");
     tell_fields(*known.objects.mark, {"state", "receives", "attempts", "crashes", "releases", "not_before"});
-    tell_error(*known.objects.mark, "last_error");
+    const auto& result = known.objects.result;
+    const bool told = result && member(*result, {"error"}) == member(*known.objects.mark, {"last_error"});
+    if (!told) tell_error(*known.objects.mark, "last_error");  // of a dead job both have the same one
   }
   for (const DeadLetter& letter : known.dead) {
     fmt::print("dead letter in {}\n", letter.queue);

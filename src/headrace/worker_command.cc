@@ -6,6 +6,7 @@
 #include "headrace/notify.h"
 #include "headrace/python_program.h"
 #include "os/linux/linux.h"
+#include "os/linux/process.h"
 #include "worker/worker.h"
 
 #include <CLI/CLI.hpp>
@@ -34,9 +35,10 @@ struct WorkerFlags {
 // What is for this process only, or is said anew below.
 bool inherited(std::string_view entry) {
   constexpr std::string_view kOwn[] = {
-      "NOTIFY_SOCKET=",   "WATCHDOG_",         "LISTEN_",         "HEADRACE_CHANNEL=",  "HEADRACE_LEASE=",
-      "HEADRACE_CHILD=",  "HEADRACE_CONFIG=",  "HEADRACE_STATE=", "HEADRACE_ENDPOINT=", "HEADRACE_KEYS=",
-      "HEADRACE_REGION=", "HEADRACE_VERSION=", "HEADRACE_POOL=",  "HEADRACE_MODULES=",  "PYTHONUNBUFFERED="};
+      "NOTIFY_SOCKET=",     "WATCHDOG_",         "LISTEN_",           "HEADRACE_CHANNEL=",
+      "HEADRACE_LEASE=",    "HEADRACE_CHILD=",   "HEADRACE_CONFIG=",  "HEADRACE_STATE=",
+      "HEADRACE_ENDPOINT=", "HEADRACE_KEYS=",    "HEADRACE_REGION=",  "HEADRACE_VERSION=",
+      "HEADRACE_POOL=",     "HEADRACE_MODULES=", "PYTHONUNBUFFERED=", "HEADRACE_CONCURRENCY="};
   return std::ranges::none_of(kOwn, [&](std::string_view own) { return entry.starts_with(own); });
 }
 
@@ -56,6 +58,7 @@ std::vector<std::string> environment_of(const ClientSettings& settings, const Po
   add("HEADRACE_VERSION", kVersion);
   add("HEADRACE_POOL", pool.name);
   add("HEADRACE_MODULES", fmt::format("{}", fmt::join(pool.modules, ",")));
+  add("HEADRACE_CONCURRENCY", std::to_string(pool.concurrency));
   add("PYTHONUNBUFFERED", "1");
   return out;
 }
@@ -82,20 +85,19 @@ Result<worker::WorkerSetup> setup_of(const WorkerFlags& flags) {
     return fail(Errc::kInvalid, fmt::format("{}: [worker.{}] has no modules = [\"package.module\"]",
                                             settings.config.file, pool.name));
   }
-  if (pool.memory_bytes != 0) {
-    fmt::print(stderr, "headrace: {}: [worker.{}] memory is not enforced by this version\n",
-               settings.config.file, pool.name);
-  }
   worker::WorkerSetup out;
   out.pool.name = pool.name;
   out.pool.host = host_name();
   out.pool.processes = pool.processes;
+  out.pool.memory_bytes = pool.memory_bytes;
+  out.pool.recycle = pool.recycle;
+  out.pool.concurrency = pool.concurrency;
   out.app = settings.config.app.name;
   out.queues = pool.queues;
   auto python = find_python(settings.config.app.python);
   if (!python) return std::unexpected(std::move(python).error().in("app.python"));
   out.child = {.program = *python,
-               .arguments = {*python, "-m", "headrace._child"},
+               .arguments = {"-m", "headrace._child"},
                .folder = settings.config.app.root,
                .environment = environment_of(settings, pool)};
   HR_ASSIGN(out.endpoint, remote::parse_endpoint(settings.endpoint));
@@ -130,9 +132,10 @@ int run(const WorkerFlags& flags) {
   const auto sink = make_sink({.role = "worker", .verbose = flags.verbose});
   const auto clock = os::make_clock(Time{});
   const auto entropy = os::make_entropy();
+  const auto processes = os::make_processes();
   worker::Worker pool(std::move(*setup),
-                      {.ready = notify_ready, .stopping = notify_stopping, .alive = notify_watchdog}, *clock,
-                      *entropy, *sink);
+                      {.ready = notify_ready, .stopping = notify_stopping, .alive = notify_watchdog},
+                      {.clock = *clock, .entropy = *entropy, .processes = *processes, .log = *sink});
   if (auto started = pool.start(); !started) {
     fmt::print(stderr, "headrace: {}\n", started.error().message);
     return started.error().code == Errc::kInvalid ? kExitUsage : kExitUnavailable;

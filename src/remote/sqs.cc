@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace hr::remote {
@@ -12,10 +13,21 @@ namespace {
 using codec::Json;
 using codec::JsonWriter;
 
+// Our own store then takes larger batches, and says so; others know nothing of it.
+constexpr ByteView kBatchHeader = "x-headrace-batch-max";
+constexpr std::size_t kBatchAsked = 1'000;
+
 constexpr codec::JsonLimits kAnswerLimits{.bytes_max = 64U << 20, .depth_max = 16};
 
 std::unexpected<Fault> unreadable(const Bytes& what) {
   return std::unexpected(Fault{FaultKind::kServer, 200, "", "an answer that SQS does not give: " + what});
+}
+
+std::size_t batch_max_of(const codec::Pairs& headers) {
+  const Bytes* said = codec::find(headers, kBatchHeader);
+  std::size_t most = kBatchMax;
+  if (said != nullptr) std::from_chars(said->data(), said->data() + said->size(), most);
+  return std::clamp(most, kBatchMax, kBatchAsked);
 }
 
 Bytes text_of(const Json& from, ByteView name) {
@@ -109,11 +121,13 @@ net::Task<Answer<Bytes>> Sqs::post(Bytes action, Bytes body, CallOptions options
                                    Cancel* cancel) {
   headers.emplace_back("content-type", "application/x-amz-json-1.0");
   headers.emplace_back("x-amz-target", "AmazonSQS." + action);
+  headers.emplace_back(kBatchHeader, std::to_string(kBatchAsked));
   auto answer = co_await services_.call(
       {.service = "sqs", .method = "POST", .headers = std::move(headers), .body = std::move(body)},
       std::move(options), cancel);
   if (!answer) co_return std::unexpected(std::move(answer).error());
   if (answer->status != 200) co_return std::unexpected(fault_of_sqs(*answer));
+  batch_max_ = batch_max_of(answer->headers);
   co_return std::move(answer->body);
 }
 
@@ -188,7 +202,8 @@ net::Task<Answer<std::vector<ReceivedMessage>>> Sqs::receive(ReceiveCall call, C
   for (const ByteView name : {"AttributeNames", "MessageSystemAttributeNames"}) {
     out.key(name).begin_array().string("ApproximateReceiveCount").string("SentTimestamp").end_array();
   }
-  out.key("MessageAttributeNames").begin_array().string("All").end_array().end_object();
+  if (call.attributes) out.key("MessageAttributeNames").begin_array().string("All").end_array();
+  out.end_object();
   options.timeout += std::chrono::seconds(call.wait_s);
   const auto answer =
       co_await post("ReceiveMessage", std::move(body), std::move(options), codec::Pairs(), cancel);

@@ -10,7 +10,7 @@
 
 namespace hr::remote {
 
-inline constexpr std::size_t kBatchMax = 10;
+inline constexpr std::size_t kBatchMax = 10;  // that every service takes
 inline constexpr std::size_t kQueuesMax = 10'000;
 
 struct ReceivedMessage {
@@ -26,9 +26,10 @@ struct ReceivedMessage {
 
 struct ReceiveCall {
   Bytes queue_url;
-  int max = 1;            // 1 to 10
-  int visibility_s = 60;  // said each time: the queue's own default is not looked at
-  int wait_s = 20;        // 0 to 20
+  int max = 1;             // 1 to batch_max()
+  int visibility_s = 60;   // said each time: the queue's own default is not looked at
+  int wait_s = 20;         // 0 to 20
+  bool attributes = true;  // those of the messages too
 };
 
 struct VisibilityEntry {
@@ -61,16 +62,20 @@ class Sqs {
   net::Task<Answer<std::vector<ReceivedMessage>>> receive(ReceiveCall call, CallOptions options = {},
                                                           Cancel* cancel = nullptr);
   net::Task<Answer<EachOutcome>> change_visibility(Bytes queue_url, std::vector<VisibilityEntry> entries,
-                                                   CallOptions options = {});  // 1 to 10
+                                                   CallOptions options = {});  // 1 to batch_max()
   net::Task<Answer<EachOutcome>> erase(Bytes queue_url, std::vector<Bytes> receipts,
-                                       CallOptions options = {});          // 1 to 10
+                                       CallOptions options = {});          // 1 to batch_max()
   net::Task<Answer<Bytes>> send(SendCall call, CallOptions options = {});  // the message's id
+
+  // Entries and messages of one request: Amazon's 10, or what the service has said that it takes.
+  std::size_t batch_max() const { return batch_max_; }
 
  private:
   net::Task<Answer<Bytes>> post(Bytes action, Bytes body, CallOptions options, codec::Pairs headers = {},
                                 Cancel* cancel = nullptr);
 
   Services& services_;
+  std::size_t batch_max_ = kBatchMax;
 };
 
 // The answers as values. Pure; kServer: not what SQS answers.

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "codec/uri.h"
 
 #include <cstdint>
 #include <optional>
@@ -51,7 +52,7 @@ Result<Arguments> parse_body(ByteView object, const BodyRef& expected);
 // One job of a message.
 struct Job {
   Envelope call;
-  Bytes event;          // of a trigger: JSON text that headrace.Event is made from; empty: a sent task
+  Bytes event;          // of a trigger or consumer: JSON text of its argument; empty: a sent task
   Bytes configuration;  // of a trigger: the notification's configuration id
   Bytes dead_body;      // what a dead letter holds; empty: the whole message
 
@@ -64,6 +65,16 @@ struct MessageJobs {
 
 // What a message asks for. `message_id` names the jobs of a notification: a redelivery has the same ones.
 Result<MessageJobs> read_message(ByteView body, ByteView message_id);
+
+// A message of somebody who knows nothing of envelopes.
+struct RawMessage {
+  Bytes id;
+  Bytes body;
+  std::int64_t sent = 0;  // Unix ms
+  codec::Pairs attributes;
+};
+// The job of handling it; keeps no result.
+Job raw_job(const Bytes& task, const RawMessage& message);
 
 // The id a message is known by when it cannot be read: its envelope's if that much is there.
 Bytes job_id_of_unreadable(ByteView body, ByteView message_id);

@@ -83,6 +83,20 @@ Job job_of(const Record& record, Bytes id) {
 
 }  // namespace
 
+Job raw_job(const Bytes& task, const RawMessage& message) {
+  Job job;
+  job.call.id = name_uuid(message.id + "#0").text();
+  job.call.task = task;
+  job.call.sent = message.sent;
+  job.call.keep_result = false;
+  codec::JsonWriter out(job.event);
+  out.begin_object().field("id", message.id).field("body", message.body).field("sent", message.sent);
+  out.key("attributes").begin_object();
+  for (const auto& [name, value] : message.attributes) out.field(name, value);
+  out.end_object().end_object();
+  return job;
+}
+
 Result<std::vector<Job>> read_notification(const JsonSlices& in, ByteView message_id) {
   HR_ASSIGN(const auto records, read_array(in.raw("Records").value_or("null")));
   std::vector<Job> out;

@@ -28,6 +28,7 @@ struct Receive {
   OpId op = 0;
   std::size_t queue = 0;  // index into the pool's queues
   int max = 1;
+  bool attributes = false;  // those of the messages too
 };
 struct CancelReceive {  // what had been answered is reported all the same
   OpId op = 0;
@@ -39,13 +40,13 @@ struct Visibility {
 struct ChangeVisibility {
   OpId op = 0;
   std::size_t queue = 0;
-  std::vector<Visibility> entries = {};  // 1 to 10
+  std::vector<Visibility> entries = {};  // 1 to the pool's batch_max
   Duration timeout{};
 };
-struct DeleteMessage {
+struct DeleteMessages {
   OpId op = 0;
   std::size_t queue = 0;
-  Bytes receipt;
+  std::vector<Bytes> receipts = {};  // 1 to the pool's batch_max
   Duration timeout{};
 };
 struct PutObject {  // in the application's own bucket
@@ -54,6 +55,11 @@ struct PutObject {  // in the application's own bucket
   Duration timeout{};
 };
 struct GetObject {
+  OpId op = 0;
+  Bytes key;
+  Duration timeout{};
+};
+struct EraseObject {  // of the same bucket
   OpId op = 0;
   Bytes key;
   Duration timeout{};
@@ -75,6 +81,10 @@ struct Spawn {
 struct Kill {  // its whole process group
   ChildId child = 0;
 };
+struct Recall {  // what it has not begun up to this ordinal does not begin any more; recalled() tells
+  ChildId child = 0;
+  std::uint64_t given = 0;
+};
 struct SetLease {  // into the memory that the child watches; 0: none
   ChildId child = 0;
   Nanos end{};
@@ -94,8 +104,9 @@ struct Exit {
   Bytes message;  // one sentence; empty when done
 };
 
-using Action = std::variant<Receive, CancelReceive, ChangeVisibility, DeleteMessage, PutObject, GetObject,
-                            SendDead, Prepare, Spawn, Kill, SetLease, WriteFrame, Say, Exit>;
+using Action =
+    std::variant<Receive, CancelReceive, ChangeVisibility, DeleteMessages, PutObject, GetObject, EraseObject,
+                 SendDead, Prepare, Spawn, Kill, Recall, SetLease, WriteFrame, Say, Exit>;
 
 // --- reports
 
@@ -119,12 +130,15 @@ struct Message {
   Bytes receipt;
   Bytes body;
   std::uint32_t receives = 1;
+  std::int64_t sent = 0;         // Unix ms
+  codec::Pairs attributes = {};  // text ones
 };
 
 // How a process ended.
 struct ChildEnd {
-  int status = 0;  // of exit; meaningless with a signal
-  int signal = 0;  // 0: it exited
+  int status = 0;           // of exit; meaningless with a signal
+  int signal = 0;           // 0: it exited
+  std::uint64_t begun = 0;  // the ordinal of the last job it began
 };
 
 }  // namespace hr::worker

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <set>
 
 namespace hr::worker {
 namespace {
@@ -37,6 +38,13 @@ Result<std::optional<Duration>> seconds(const JsonSlices& in, ByteView name) {
   return Duration(std::llround(*value * 1000));
 }
 
+Result<Nanos> took(const JsonSlices& in) {
+  HR_ASSIGN(const auto value, in.number("seconds"));
+  if (!value) return Nanos{};
+  if (!(*value >= 0) || *value > 1e6) return fail(Errc::kInvalid, "\"seconds\" must be a time");
+  return Nanos(std::llround(*value * 1e9));
+}
+
 Result<std::vector<ByteView>> list(const JsonSlices& in, ByteView name) {
   const ByteView raw = in.raw(name).value_or("null");
   if (raw == "null") return std::vector<ByteView>{};
@@ -57,6 +65,8 @@ Result<TaskSpec> read_task(ByteView text) {
   HR_ASSIGN(const auto cap, seconds(in, "backoff_cap"));
   HR_ASSIGN(const auto timeout, seconds(in, "timeout"));
   HR_ASSIGN(const auto keep, in.boolean("keep_result"));
+  HR_ASSIGN(const auto async, in.boolean("async"));
+  out.async = async.value_or(false);
   out.retry.backoff = backoff.value_or(out.retry.backoff);
   out.retry.backoff_cap = cap.value_or(out.retry.backoff_cap);
   out.timeout = timeout.value_or(kTimeoutMax);
@@ -89,6 +99,27 @@ Result<TriggerSpec> read_trigger(ByteView text) {
   return out;
 }
 
+Result<ConsumerSpec> read_consumer(ByteView text) {
+  HR_ASSIGN(const auto in, JsonSlices::read(text));
+  ConsumerSpec out;
+  HR_TRY(required(in, "task", out.task));
+  HR_TRY(required(in, "queue", out.queue));
+  return out;
+}
+
+Status check_consumers(const Ready& ready) {
+  std::set<ByteView> taken;
+  for (const TriggerSpec& trigger : ready.triggers) taken.insert(trigger.queue);
+  for (const ConsumerSpec& consumer : ready.consumers) {
+    if (taken.insert(consumer.queue).second) continue;
+    return fail(
+        Errc::kInvalid,
+        fmt::format("the queue {} of the consumer {} has another consumer or trigger; a message has one",
+                    consumer.queue, consumer.task));
+  }
+  return {};
+}
+
 Result<ChildMessage> read_ready(const JsonSlices& in) {
   Ready out;
   HR_TRY(required(in, "version", out.version));
@@ -103,6 +134,12 @@ Result<ChildMessage> read_ready(const JsonSlices& in) {
     HR_ASSIGN(auto trigger, read_trigger(text));
     out.triggers.push_back(std::move(trigger));
   }
+  HR_ASSIGN(const auto consumers, list(in, "consumers"));
+  for (const ByteView text : consumers) {
+    HR_ASSIGN(auto consumer, read_consumer(text));
+    out.consumers.push_back(std::move(consumer));
+  }
+  HR_TRY(check_consumers(out));
   return out;
 }
 
@@ -120,6 +157,7 @@ Result<ChildMessage> read_done(const JsonSlices& in) {
   Done out;
   HR_TRY(required(in, "id", out.id));
   out.result = in.raw("result").value_or("null");
+  HR_ASSIGN(out.took, took(in));
   return out;
 }
 
@@ -131,7 +169,10 @@ Result<ChildMessage> read_failed(const JsonSlices& in) {
   HR_TRY(take(in, "traceback", out.error.traceback));
   HR_ASSIGN(const auto retry, in.boolean("retry"));
   out.retry = retry.value_or(true);
+  HR_ASSIGN(const auto late, in.boolean("late"));
+  out.late = late.value_or(false);
   HR_ASSIGN(out.delay, seconds(in, "delay"));
+  HR_ASSIGN(out.took, took(in));
   return out;
 }
 
@@ -161,7 +202,8 @@ Result<ChildMessage> parse_child_message(ByteView frame) {
 Bytes write_run(const RunCall& call) {
   Bytes text;
   codec::JsonWriter out(text);
-  out.begin_object().field("op", "run").field("id", call.id).field("task", call.task);
+  out.begin_object().field("op", "run").field("n", static_cast<std::int64_t>(call.ordinal));
+  out.field("id", call.id).field("task", call.task);
   out.key("args").raw(call.args).key("kwargs").raw(call.kwargs);
   out.key("event").raw(call.event.empty() ? "null" : call.event);
   out.field("attempt", std::int64_t{call.attempt});
@@ -173,22 +215,21 @@ Bytes write_run(const RunCall& call) {
 
 Bytes write_stop() { return R"({"op":"stop"})"; }
 
-Bytes framed(ByteView frame) {
-  Bytes out;
+void append_frame(Bytes& out, ByteView frame) {
   Writer(out).u32(static_cast<std::uint32_t>(frame.size()));
-  return out.append(frame);
+  out.append(frame);
 }
 
-Result<std::optional<Bytes>> take_frame(Bytes& buffer) {
-  if (buffer.size() < kLengthBytes) return std::nullopt;
-  const std::size_t bytes = Reader(buffer).u32();
+Result<std::optional<ByteView>> take_frame(ByteView buffer, std::size_t& at) {
+  const ByteView rest = buffer.substr(at);
+  if (rest.size() < kLengthBytes) return std::nullopt;
+  const std::size_t bytes = Reader(rest).u32();
   if (bytes > kFrameBytesMax) {
     return fail(Errc::kLimit, fmt::format("a frame of {} bytes; at most {}", bytes, kFrameBytesMax));
   }
-  if (buffer.size() - kLengthBytes < bytes) return std::nullopt;
-  Bytes frame = buffer.substr(kLengthBytes, bytes);
-  buffer.erase(0, kLengthBytes + bytes);
-  return frame;
+  if (rest.size() - kLengthBytes < bytes) return std::nullopt;
+  at += kLengthBytes + bytes;
+  return rest.substr(kLengthBytes, bytes);
 }
 
 }  // namespace hr::worker

@@ -28,6 +28,7 @@ struct TaskSpec {
   task::RetryPolicy retry;
   Duration timeout = 300s;  // of one attempt
   bool keep_result = true;
+  bool async = false;  // a child runs several at once
   std::vector<Bytes> aliases;
 
   bool operator==(const TaskSpec&) const = default;
@@ -42,6 +43,13 @@ struct TriggerSpec {
   bool operator==(const TriggerSpec&) const = default;
 };
 
+struct ConsumerSpec {  // every message of the queue is the task's, whatever it holds
+  Bytes task;
+  Bytes queue;
+
+  bool operator==(const ConsumerSpec&) const = default;
+};
+
 // --- child to parent
 
 struct Ready {
@@ -49,6 +57,7 @@ struct Ready {
   Bytes python;
   std::vector<TaskSpec> tasks;
   std::vector<TriggerSpec> triggers;
+  std::vector<ConsumerSpec> consumers = {};  // each queue once
 };
 struct FailedStart {
   Bytes message, file, traceback;
@@ -57,11 +66,14 @@ struct FailedStart {
 struct Done {
   Bytes id;
   Bytes result = "null";  // JSON text
+  Nanos took{};
 };
 struct Failed {
   Bytes id;
+  Nanos took{};
   task::TaskError error;
   bool retry = true;
+  bool late = false;              // it was cancelled at its timeout
   std::optional<Duration> delay;  // asked for by the task
 };
 struct LogLine {
@@ -76,6 +88,7 @@ Result<ChildMessage> parse_child_message(ByteView frame);
 // --- parent to child
 
 struct RunCall {
+  std::uint64_t ordinal = 1;  // of the job among those given to the child
   Bytes id, task;
   ByteView args, kwargs;  // JSON text
   ByteView event;         // JSON text; empty: none
@@ -89,9 +102,10 @@ Bytes write_stop();
 
 // --- framing
 
-Bytes framed(ByteView frame);  // the length, then the frame
+void append_frame(Bytes& out, ByteView frame);  // the length, then the frame
 
-// Takes the first whole frame off the front of `buffer`; none: more bytes are needed. kLimit: too long.
-Result<std::optional<Bytes>> take_frame(Bytes& buffer);
+// The first whole frame of `buffer` from byte `at` on, which moves past it; none: more bytes are needed.
+// kLimit: too long.
+Result<std::optional<ByteView>> take_frame(ByteView buffer, std::size_t& at);
 
 }  // namespace hr::worker

@@ -55,9 +55,13 @@ void Pool::say(Severity severity, Bytes event, const Held& held,
 
 void Pool::start(Instant now) { settle(now); }
 
-void Pool::prepared(std::vector<Bytes> queues, Instant now) {
+void Pool::prepared(std::vector<Bytes> queues, std::size_t batch_max, Instant now) {
   prepared_ = true;
-  for (Bytes& name : queues) queues_.push_back({.name = std::move(name)});
+  batch_max_ = batch_max;
+  for (Bytes& name : queues) {
+    queues_.emplace_back().name = std::move(name);
+    learn_queue(queues_.back());
+  }
   settle(now);
 }
 
@@ -66,6 +70,8 @@ void Pool::learn(const Ready& ready) {
   tasks_.clear();
   by_configuration_.clear();
   by_trigger_queue_.clear();
+  consumers_.clear();
+  for (const ConsumerSpec& consumer : ready.consumers) consumers_[consumer.queue] = consumer.task;
   for (const TaskSpec& task : ready.tasks) {
     tasks_[task.name] = task;
     for (const Bytes& alias : task.aliases) tasks_.try_emplace(alias, task);
@@ -76,6 +82,18 @@ void Pool::learn(const Ready& ready) {
     by_trigger_queue_[trigger.queue].insert(trigger.task);
     if (!tasks_.contains(trigger.task)) tasks_[trigger.task].name = trigger.task;
   }
+  for (Queue& queue : queues_) learn_queue(queue);
+}
+
+// More is asked for at a time where children run all of it beside each other.
+void Pool::learn_queue(Queue& queue) const {
+  bool any = false, all = true;
+  for (const auto& [name, task] : tasks_) {
+    if (task.queue != queue.name) continue;
+    any = true;
+    all = all && task.async;
+  }
+  queue.async = any && all;
 }
 
 // An event belongs to the trigger whose notification it came by; one that we did not set up, to the queue's
@@ -98,13 +116,15 @@ const TaskSpec* Pool::find_task(const Held& held) const {
 
 void Pool::settle(Instant now) {
   if (left_) return;
+  settled_ = now.boot;
   check_leases(now);
   renew(now);
-  for (auto& [id, held] : held_) perform(held, now);
+  perform_waiting(now);
   tick_drain(now);
   tick_children(now);
   start_ready(now);
   receive_more(now);
+  flush(now);
 }
 
 void Pool::tick(Instant now) { settle(now); }
@@ -113,23 +133,24 @@ void Pool::drain(Duration at_most, Instant now) {
   if (draining_) at_most = 0ms;
   Duration longest = 0ms;
   for (const auto& [id, held] : held_) {
-    if (held.step == Step::kRunning) longest = std::max(longest, held.spec.timeout);
+    if (held.step == Step::kGiven) longest = std::max(longest, held.spec.timeout);
   }
   if (!draining_) say(Severity::kNotice, "draining", {{"held", std::to_string(held_.size())}});
   draining_ = true;
+  for (auto& [id, child] : children_) recall(child);
   drain_end_ = now.boot + std::min(at_most, longest);
   settle(now);
 }
 
 void Pool::tick_drain(Instant now) {
   if (!draining_) return;
-  cancel_receives(true, now);
+  cancel_receives(now);
   const bool over = now.boot >= drain_end_;
   std::vector<HeldId> ids;
   for (const auto& [id, held] : held_) ids.push_back(id);
   for (const HeldId id : ids) {
     const auto found = held_.find(id);
-    if (found != held_.end() && (over || found->second.step != Step::kRunning)) take_back(found->second, now);
+    if (found != held_.end() && (over || found->second.step != Step::kGiven)) take_back(found->second, now);
   }
   const bool receiving = std::ranges::any_of(queues_, [](const Queue& q) { return q.receiving != 0; });
   const bool given_up = over && now.boot >= drain_end_ + kTellLimit;
@@ -141,9 +162,7 @@ void Pool::tick_drain(Instant now) {
   bool left = false;
   for (auto& [id, child] : children_) {
     if (child.state == ChildState::kIdle) {
-      child.state = ChildState::kStopping;
-      child.since = now.boot;
-      actions_.emplace_back(WriteFrame{id, write_stop()});
+      stop(child, now);
     } else if (child.state != ChildState::kStopping || now.boot >= stop_end_) {
       kill(child, now);
     }
@@ -160,30 +179,38 @@ void Pool::leave(Exit::How how, Bytes message) {
 
 Nanos Pool::next_deadline() const {
   Nanos next = Nanos::max();
-  const auto at = [&next](Nanos when) {
-    if (when != Nanos{}) next = std::min(next, when);
+  const auto at = [&](Nanos when) {  // what was due at the last look waits for something else than time
+    if (when > settled_) next = std::min(next, when);
   };
-  for (const auto& [id, held] : held_) {
-    at(held.lease_end - options_.lease_margin);
-    if (!held.renewing) at(std::max(held.renew_at, renew_pause_));
-    if (held.step == Step::kRunning) at(held.time_limit);
-    if (held.step == Step::kReady && !held.suspect()) at(held.ready_since + options_.queueing_limit);
-    if (!held.in_flight) at(held.retry_at);
+  if (lease_floor_ != Nanos::max()) at(lease_floor_ - options_.lease_margin);
+  if (renew_floor_ != Nanos::max()) at(std::max(renew_floor_, renew_pause_));
+  if (late_floor_ != Nanos::max()) at(late_floor_);
+  for (const HeldId id : waiting_) {
+    const Held& held = held_.at(id);
+    if (!held.renewing) at(held.retry_at);
   }
   for (const Queue& queue : queues_) {
     if (queue.receiving == 0 && queue.failures > 0) at(queue.receive_at);
+    for (const Outbox* box : {&queue.deletes, &queue.returns}) {
+      if (!box->entries.empty() && box->in_flight < kOutboxBatches) at(box->since + linger());
+    }
   }
   const std::size_t live = live_children();
   for (const auto& [id, child] : children_) {
     if (child.state == ChildState::kStarting) at(child.since + options_.start_limit);
     if (child.state == ChildState::kIdle && live > options_.processes.least)
       at(child.since + options_.idle_limit);
+    if (child.state != ChildState::kBusy || child.given.empty() || child.recalling) continue;
+    if (child.given.size() > child.running) at(child.since + options_.hostage_limit);
+    if (child.stuck_since != Nanos{}) at(child.stuck_since + options_.stuck_limit);
+    at(child.limit);
   }
   if (excess_since_ != Nanos{}) at(excess_since_ + kAMoment);
   if (busy_since_ != Nanos{} && hungry_ && live < options_.processes.most) at(busy_since_ + kAMoment);
   at(spawn_at_);
-  at(drain_end_);
-  at(stop_end_);
+  for (const Nanos when : {drain_end_, drain_end_ + kTellLimit, stop_end_, stop_end_ + kStopLimit}) {
+    if (draining_) at(when);
+  }
   return next;
 }
 
@@ -194,7 +221,8 @@ PoolStatus Pool::status() const {
     status.id = id;
     status.state = child.state;
     status.since = child.since_wall;
-    const auto held = held_.find(child.held);
+    status.ahead = child.given.size() - child.running;
+    const auto held = held_.find(child.given.empty() ? child.reserved : child.given.front().held);
     if (held == held_.end()) continue;
     status.job = held->second.job().call.id;
     status.task = held->second.spec.name;

@@ -14,7 +14,7 @@ constexpr Duration kSpawnBackoffMax = 10s;
 constexpr Duration kGrowAfter = 200ms;
 constexpr Duration kStopLimit = 10s;
 constexpr std::uint32_t kStartFailuresMax = 3;
-constexpr Duration kLeaseLeft = 10s;  // beyond the margin, for a job to begin
+constexpr std::uint64_t kRetireTenths = 9;  // of the memory limit
 
 Bytes how_text(ChildEnd how) {
   if (how.signal == 0) return fmt::format("exit status {}", how.status);
@@ -38,28 +38,56 @@ std::size_t Pool::live_children() const {
 
 void Pool::spawn(Instant now) {
   const ChildId id = next_child_++;
-  children_[id] = {.id = id, .job = {}, .since = now.boot, .since_wall = now.wall};
+  children_[id] = {.id = id, .since = now.boot, .since_wall = now.wall};
   actions_.emplace_back(Spawn{id});
+}
+
+void Pool::tick_children(Instant now) {
+  for (auto& [id, child] : children_) tick_child(child, now);
+  if (!draining_ && !left_) grow_and_shrink(now);
+}
+
+void Pool::tick_child(Child& child, Instant now) {
+  const Nanos age = now.boot - child.since;
+  if (child.state == ChildState::kStarting && age >= options_.start_limit) {
+    say(Severity::kError, "child_slow",
+        {{"child", std::to_string(child.id)}, {"reason", "not ready in time"}});
+    kill(child, now);
+  }
+  if (child.state == ChildState::kStopping && age >= kStopLimit) kill(child, now);
+  if (child.state != ChildState::kBusy || child.given.empty()) return;
+  if (child.given.size() > child.running && age >= options_.hostage_limit) recall(child);
+  if (child.stuck_since != Nanos{} && now.boot >= child.stuck_since + options_.stuck_limit) recall(child);
+  end_late(child, now);
+}
+
+// Past the limit, the job that runs ends with its child; near it, the child ends after the job.
+void Pool::child_uses(ChildId id, std::uint64_t bytes, Instant now) {
+  const auto found = children_.find(id);
+  if (found == children_.end() || left_ || options_.memory_bytes == 0) return;
+  Child& child = found->second;
+  if (bytes * 10 < options_.memory_bytes * kRetireTenths) return;
+  if (child.state == ChildState::kIdle) {
+    if (child.last_given == 0) return;  // that is what its modules take: another one would be no smaller
+    say(Severity::kNotice, "child_retired", {{"child", std::to_string(id)}, {"reason", "memory"}});
+    stop(child, now);
+  } else if (child.state == ChildState::kBusy && !child.given.empty()) {
+    const auto held = held_.find(child.given.front().held);
+    if (bytes > options_.memory_bytes && child.running > 1) {
+      kill(child, now);  // who of them it was shows when each runs alone
+    } else if (bytes > options_.memory_bytes && held != held_.end()) {
+      held->second.doom = Doom::kMemory;
+      held->second.used_bytes = bytes;
+    }
+    child.retiring = true;
+    recall(child);
+  }
+  settle(now);
 }
 
 // Keeps as many as there should be: one until the modules were imported once, then the least number, more
 // while all are busy and messages wait, fewer when one has had nothing to do.
-void Pool::tick_children(Instant now) {
-  for (auto& [id, child] : children_) {
-    const Nanos age = now.boot - child.since;
-    if (child.state == ChildState::kStarting && age >= options_.start_limit) {
-      say(Severity::kError, "child_slow", {{"child", std::to_string(id)}, {"reason", "not ready in time"}});
-      kill(child, now);
-    }
-    if (child.state == ChildState::kStopping && age >= kStopLimit) kill(child, now);
-    const auto held = held_.find(child.held);
-    if (held != held_.end() && held->second.step == Step::kRunning && now.boot >= held->second.time_limit &&
-        child.state == ChildState::kBusy) {
-      held->second.timed_out = true;
-      kill(child, now);
-    }
-  }
-  if (draining_ || left_) return;
+void Pool::grow_and_shrink(Instant now) {
   const std::size_t least = ever_ready_ ? options_.processes.least : 1;
   std::size_t live = live_children();
   if (now.boot >= spawn_at_) spawn_at_ = {};
@@ -67,120 +95,30 @@ void Pool::tick_children(Instant now) {
     spawn(now);
     ++live;
   }
-  Child* idle = idle_child();
-  const bool starting = std::ranges::any_of(
-      children_, [](const auto& entry) { return entry.second.state == ChildState::kStarting; });
+  Child* idle = nullptr;  // for longest
+  bool starting = false;
+  for (auto& [id, child] : children_) {
+    starting = starting || child.state == ChildState::kStarting;
+    if (child.state == ChildState::kIdle && (idle == nullptr || child.since < idle->since)) idle = &child;
+  }
   if (idle != nullptr || starting || !prepared_) {
     busy_since_ = {};
   } else if (busy_since_ == Nanos{}) {
     busy_since_ = now.boot;
   } else if (hungry_ && live < options_.processes.most && now.boot >= busy_since_ + kGrowAfter &&
-             now.boot >= spawn_at_ && !suspects()) {
+             now.boot >= spawn_at_ && suspects_.empty()) {
     spawn(now);
     busy_since_ = {};
   }
   if (idle != nullptr && live > options_.processes.least && now.boot >= idle->since + options_.idle_limit) {
-    idle->state = ChildState::kStopping;
-    idle->since = now.boot;
-    actions_.emplace_back(WriteFrame{idle->id, write_stop()});
+    stop(*idle, now);
   }
 }
 
-// The one that has been idle longest.
-Pool::Child* Pool::idle_child() {
-  Child* best = nullptr;
-  for (auto& [id, child] : children_) {
-    if (child.state == ChildState::kIdle && (best == nullptr || child.since < best->since)) best = &child;
-  }
-  return best;
-}
-
-// A job runs once at a time, whatever number of messages carry it, and a run that was cut off counts until
-// its process is gone.
-bool Pool::may_start(const Held& held) const {
-  const Bytes& job = held.job().call.id;
-  const bool runs =
-      std::ranges::any_of(children_, [&](const auto& entry) { return entry.second.job == job; });
-  const bool ends = std::ranges::any_of(held_, [&](const auto& entry) {
-    const Held& other = entry.second;
-    return other.id != held.id && other.step > Step::kReady && other.at < other.jobs.size() &&
-           other.job().call.id == job;
-  });
-  return !runs && !ends;
-}
-
-void Pool::start_ready(Instant now) {
-  std::vector<HeldId> ready;
-  bool busy = std::ranges::any_of(children_, [](const auto& entry) { return !entry.second.job.empty(); });
-  bool suspect_runs = false;
-  for (const auto& [id, held] : held_) {
-    if (held.started_running() && held.suspect()) suspect_runs = true;
-    if (held.step == Step::kReady) ready.push_back(id);
-  }
-  for (const HeldId id : ready) {
-    Held& held = held_.at(id);
-    Child* child = idle_child();
-    if (child == nullptr) {
-      // Given back rather than kept from a worker that is free. A suspect waits to be alone.
-      if (!held.suspect() && now.boot >= held.ready_since + options_.queueing_limit) take_back(held, now);
-      continue;
-    }
-    if (suspect_runs || (held.suspect() && busy)) return;
-    if (held.lease_end - now.boot < options_.lease_margin + kLeaseLeft) continue;
-    if (known_done(held.job())) {
-      held.end = End::kDone;
-      finish_job(held, now);
-      continue;
-    }
-    if (!may_start(held)) continue;
-    busy = true;
-    suspect_runs = held.suspect();
-    child->state = ChildState::kBusy;
-    child->held = id;
-    child->job = held.job().call.id;
-    child->since = now.boot;
-    child->since_wall = now.wall;
-    held.child = child->id;
-    if (!held.suspect()) {
-      run(held, now);
-      continue;
-    }
-    held.mark.state = task::MarkState::kStarted;
-    held.mark.receives = held.message.receives;
-    go(held, Step::kStarting, now);
-  }
-}
-
-void Pool::run(Held& held, Instant now) {
-  const task::Envelope& call = held.job().call;
-  held.step = Step::kRunning;
-  held.in_flight = false;
-  held.retry_at = {};
-  held.began = now.boot;
-  held.started = now.wall;
-  held.time_limit = now.boot + held.spec.timeout;
-  say(Severity::kInfo, "job_started", held);
-  actions_.emplace_back(SetLease{held.child, held.lease_end});
-  actions_.emplace_back(WriteFrame{held.child, write_run({.id = call.id,
-                                                          .task = held.spec.name,
-                                                          .args = call.args,
-                                                          .kwargs = call.kwargs,
-                                                          .event = held.job().event,
-                                                          .attempt = held.mark.attempts + 1,
-                                                          .timeout = held.spec.timeout,
-                                                          .keep_result = call.keep_result,
-                                                          .queue = queues_[held.queue].name,
-                                                          .request_id = call.request_id})});
-}
-
-void Pool::free_child(Child& child, Instant now) {
-  child.held = 0;
-  child.job.clear();
-  if (child.state != ChildState::kBusy) return;
-  child.state = ChildState::kIdle;
+void Pool::stop(Child& child, Instant now) {
+  child.state = ChildState::kStopping;
   child.since = now.boot;
-  child.since_wall = now.wall;
-  actions_.emplace_back(SetLease{child.id, Nanos{}});
+  actions_.emplace_back(WriteFrame{child.id, write_stop()});
 }
 
 void Pool::kill(Child& child, Instant now) {
@@ -192,23 +130,26 @@ void Pool::kill(Child& child, Instant now) {
 
 // ---- what they say
 
-void Pool::child_said(ChildId id, ByteView frame, Instant now) {
-  const auto found = children_.find(id);
-  if (found == children_.end() || left_) return;
-  Child& child = found->second;
+void Pool::child_said(ChildId id, std::span<const ByteView> frames, Instant now) {
+  for (const ByteView frame : frames) {
+    const auto found = children_.find(id);
+    if (found == children_.end() || left_) return;
+    child_said(found->second, frame, now);
+  }
+  settle(now);
+}
+
+void Pool::child_said(Child& child, ByteView frame, Instant now) {
   auto message = parse_child_message(frame);
-  const auto held = held_.find(child.held);
-  const auto about = [&](const Bytes& job) {
-    return held != held_.end() && held->second.step == Step::kRunning && held->second.job().call.id == job;
-  };
   if (!message) {
     if (child.state == ChildState::kStarting && !ever_ready_) {
       return start_failed(message.error().message, Exit::How::kConfiguration, now);
     }
     say(Severity::kError, "child_unclear",
-        {{"child", std::to_string(id)}, {"reason", message.error().message}});
-    kill(child, now);
-  } else if (auto* ready = std::get_if<Ready>(&*message)) {
+        {{"child", std::to_string(child.id)}, {"reason", message.error().message}});
+    return kill(child, now);
+  }
+  if (auto* ready = std::get_if<Ready>(&*message)) {
     if (child.state == ChildState::kStarting) child_ready(child, *ready, now);
   } else if (auto* failed = std::get_if<FailedStart>(&*message)) {
     const Bytes where = failed->file.empty() ? Bytes() : fmt::format("{}:{}: ", failed->file, failed->line);
@@ -216,26 +157,41 @@ void Pool::child_said(ChildId id, ByteView frame, Instant now) {
   } else if (auto* line = std::get_if<LogLine>(&*message)) {
     const std::vector<std::pair<std::string_view, Bytes>> fields = {{"logger", line->logger},
                                                                     {"message", line->message}};
-    if (about(line->id)) {
+    const auto given = std::ranges::find(child.given, line->id, &Given::job);
+    const auto held = given != child.given.end() ? held_.find(given->held) : held_.end();
+    if (held != held_.end()) {
       say(severity_of(line->level), "task_log", held->second, fields);
     } else {
       say(severity_of(line->level), "child_log", fields);
     }
   } else if (auto* done = std::get_if<Done>(&*message)) {
-    if (!about(done->id)) return;  // its lease is lost, or it never was this child's
-    Held& job = held->second;
-    const double seconds = static_cast<double>((now.boot - job.began).count()) / 1e9;
-    say(Severity::kInfo, "job_done", job, {{"seconds", fmt::format("{:.3f}", seconds)}});
-    spawn_backoff_ = {};
-    free_child(child, now);
-    end_done(job, std::move(done->result), now);
+    job_said(child, done->id, *message, now);
   } else if (auto* failure = std::get_if<Failed>(&*message)) {
-    if (!about(failure->id)) return;
-    spawn_backoff_ = {};
-    free_child(child, now);
-    end_failed(held->second, std::move(failure->error), "exception", failure->retry, failure->delay, now);
+    job_said(child, failure->id, *message, now);
   }
-  settle(now);
+}
+
+// How a job ended. One whose lease is lost only makes room; one that never was this child's is not heard.
+void Pool::job_said(Child& child, const Bytes& job, ChildMessage& message, Instant now) {
+  const auto given = std::ranges::find(child.given, job, &Given::job);
+  if (given == child.given.end()) return;
+  spawn_backoff_ = {};
+  child.stuck_since = {};
+  const auto found = held_.find(given->held);
+  drop(child, given, now);
+  if (found == held_.end()) return;
+  Held& held = found->second;
+  if (held.began == Nanos{}) held.began = now.boot;  // it was told before we saw it begin
+  if (auto* done = std::get_if<Done>(&message)) {
+    learn_time(held, done->took);
+    say(Severity::kInfo, "job_done", held,
+        {{"seconds", fmt::format("{:.3f}", std::chrono::duration<double>(done->took).count())}});
+    return end_done(held, std::move(done->result), now);
+  }
+  Failed& failed = std::get<Failed>(message);
+  learn_time(held, failed.took);
+  end_failed(held, std::move(failed.error), failed.late ? "timeout" : "exception", failed.retry, failed.delay,
+             now);
 }
 
 void Pool::child_ready(Child& child, const Ready& ready, Instant now) {
@@ -269,9 +225,28 @@ void Pool::child_ended(ChildId id, ChildEnd how, Instant now) {
   const bool asked = child.state == ChildState::kStopping || draining_;
   say(asked ? Severity::kInfo : Severity::kWarning, "child_ended",
       {{"child", std::to_string(id)}, {"how", how_text(how)}});
-  if (const auto held = held_.find(child.held); held != held_.end()) {
-    job_ended_with_child(held->second, how, now);
+  const auto ran = [&](const Given& given) { return given.ordinal <= how.begun; };
+  const bool several = std::ranges::count_if(child.given, ran) > 1;
+  const bool doomed = std::ranges::any_of(child.given, [&](const Given& given) {
+    const auto held = held_.find(given.held);
+    return ran(given) && (held == held_.end() || held->second.doom != Doom::kNone);
+  });
+  for (const Given& given : child.given) {
+    if (const auto busy = busy_jobs_.find(given.job); --busy->second == 0) busy_jobs_.erase(busy);
+    const auto held = held_.find(given.held);
+    if (held == held_.end()) continue;
+    held->second.child = 0;
+    if (given.ordinal > how.begun) {
+      make_ready(held->second, now);
+    } else if (several && given.async && held->second.doom == Doom::kNone && !held->second.taken_back) {
+      // Who of them it was shows when each runs alone; if we ended it, it was none of these.
+      if (!doomed) suspect(held->second, std::max(held->second.unexplained, 1U));
+      end_back(held->second, End::kRelease, 0ms, now);
+    } else {
+      job_ended_with_child(held->second, id, how, now);
+    }
   }
+  if (const auto held = held_.find(child.reserved); held != held_.end()) held->second.child = 0;
   if (!ever_ready_ && !draining_) {
     const Bytes text = fmt::format("the first child ended with {} before it was ready", how_text(how));
     if (how.signal == 0) {
@@ -288,13 +263,20 @@ void Pool::child_ended(ChildId id, ChildEnd how, Instant now) {
   settle(now);
 }
 
-void Pool::job_ended_with_child(Held& held, ChildEnd how, Instant now) {
-  const ChildId child = std::exchange(held.child, 0);
-  if (held.step != Step::kRunning) return;  // kStarting: it never got the job
+void Pool::job_ended_with_child(Held& held, ChildId child, ChildEnd how, Instant now) {
   if (now.boot >= held.lease_end - options_.lease_margin) {
     return lose(held, "its child ended itself at the end of the lease", now);
   }
-  if (held.timed_out) {
+  if (held.doom == Doom::kMemory) {
+    ++held.mark.crashes;
+    ++counts_.crashed;
+    const Bytes text =
+        fmt::format("its processes used {} MiB, more than the {} MiB of its pool, and were ended",
+                    held.used_bytes >> 20, options_.memory_bytes >> 20);
+    return end_failed(held, {.type = "MemoryLimit", .message = text, .traceback = ""}, "memory", true,
+                      std::nullopt, now);
+  }
+  if (held.doom == Doom::kTime) {
     const Bytes text = fmt::format("it ran longer than {} s and was ended",
                                    static_cast<double>(held.spec.timeout.count()) / 1000);
     return end_failed(held, {.type = "TimeLimit", .message = text, .traceback = ""}, "timeout", true,

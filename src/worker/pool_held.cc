@@ -1,4 +1,4 @@
-// One message, step by step: what is known about its job, and how it ends.
+// What is known about a message's job before it runs, and how it ends.
 #include "task/json_slices.h"
 #include "task/names.h"
 #include "worker/pool.h"
@@ -12,14 +12,11 @@ namespace {
 
 constexpr Duration kNotBeforeSlack = 1s;
 constexpr Duration kUnknownTaskDelay = 300s;
-constexpr Duration kRefusedDelay = 30s;
-constexpr Duration kStepBackoff = 500ms;
-constexpr std::uint32_t kStepDoublings = 4;
 constexpr std::size_t kDoneKept = 4'096;
 
 Bytes done_key(const task::Job& job) { return fmt::format("{}:{}", job.call.id, job.call.sent); }
 
-bool keeps_result(const task::Job& job) { return job.call.keep_result || !job.event.empty(); }
+bool keeps_result(const task::Job& job) { return job.call.keep_result; }
 
 }  // namespace
 
@@ -27,9 +24,10 @@ bool keeps_result(const task::Job& job) { return job.call.keep_result || !job.ev
 
 void Pool::begin(Held& held, Instant now) {
   held.mark = task::Mark{.id = held.job().call.id, .last_error = {}, .reason = {}};
-  held.unexplained = 0;
+  suspect(held, 0);
+  held.marked = false;
   held.end = End::kNone;
-  held.timed_out = false;
+  held.doom = Doom::kNone;
   held.child = 0;
   held.spec = {};
   held.started = now.wall;
@@ -42,6 +40,7 @@ void Pool::begin(Held& held, Instant now) {
 }
 
 void Pool::looked_up_mark(Held& held, const Bytes* text, Instant now) {
+  held.marked = text != nullptr;
   if (text != nullptr) {
     auto mark = task::parse_mark(*text);
     if (mark) {
@@ -57,14 +56,14 @@ void Pool::looked_up_mark(Held& held, const Bytes* text, Instant now) {
     return go(held, Step::kDead, now);
   }
   const std::uint32_t before = held.message.receives - 1;
-  held.unexplained = before > held.mark.receives ? before - held.mark.receives : 0;
+  suspect(held, before > held.mark.receives ? before - held.mark.receives : 0);
   if (held.mark.state == task::MarkState::kStarted) {
     ++held.mark.attempts;
     ++held.mark.crashes;
     held.mark.last_error = {.type = "Crashed",
                             .message = "an attempt began and its worker was not heard of again",
                             .traceback = ""};
-    held.unexplained = std::max(held.unexplained, 1U);
+    suspect(held, std::max(held.unexplained, 1U));
   }
   const bool stored = keeps_result(held.job()) && (held.suspect() || held.jobs.size() > 1);
   if (stored) return go(held, Step::kResultLookup, now);
@@ -100,6 +99,7 @@ void Pool::judge(Held& held, Instant now) {
     return end_back(held, End::kPark, kUnknownTaskDelay, now);
   }
   held.spec = *spec;
+  if (!held.job().event.empty()) held.jobs[held.at].call.keep_result = spec->keep_result;
   if (held.mark.crashes >= task::kCrashesMax || (vanished && held.mark.attempts > spec->retry.retries)) {
     return end_dead(held, "crashed", now);
   }
@@ -131,143 +131,10 @@ void Pool::loaded_body(Held& held, const Bytes* text, Instant now) {
 
 void Pool::make_ready(Held& held, Instant now) {
   if (held.taken_back) return end_back(held, End::kRelease, 0ms, now);
-  held.step = Step::kReady;
+  enter(held, Step::kReady);
   held.in_flight = false;
-  held.retry_at = {};
   held.ready_since = now.boot;
-}
-
-// ---- steps
-
-void Pool::go(Held& held, Step step, Instant now) {
-  held.step = step;
-  held.in_flight = false;
-  held.retry_at = now.boot;
-  held.tries = 0;
-  perform(held, now);
-}
-
-// Sends the request of the step, unless it is under way, or must wait.
-void Pool::perform(Held& held, Instant now) {
-  if (held.step == Step::kReady || held.step == Step::kRunning || held.in_flight ||
-      now.boot < held.retry_at) {
-    return;
-  }
-  // A renewal that arrives after it would undo what the last request says.
-  if (held.renewing && (held.step == Step::kDelete || held.step == Step::kReturn)) return;
-  const auto left = std::chrono::duration_cast<Duration>(held.lease_end - options_.lease_margin - now.boot);
-  if (left <= 0ms) return;  // the next look at the leases ends it
-  const Duration timeout = std::min(options_.request_timeout, left);
-  held.in_flight = true;
-  const OpId op = new_op({.held = held.id, .sent = now.boot});
-  const Bytes job = held.at < held.jobs.size() ? held.job().call.id : Bytes();
-  const Bytes request = held.at < held.jobs.size() ? held.job().call.request_id : Bytes();
-  switch (held.step) {
-    case Step::kMarkLookup:
-      actions_.emplace_back(GetObject{op, task::mark_key(job), timeout});
-      break;
-    case Step::kResultLookup:
-      actions_.emplace_back(GetObject{op, task::result_key(job), timeout});
-      break;
-    case Step::kBody:
-      actions_.emplace_back(GetObject{op, held.job().call.body->key, timeout});
-      break;
-    case Step::kStarting:
-    case Step::kMark:
-      actions_.emplace_back(
-          PutObject{op, task::mark_key(job), task::write_mark(held.mark), request, timeout});
-      break;
-    case Step::kResult:
-      actions_.emplace_back(PutObject{op, task::result_key(job), result_text(held, now), request, timeout});
-      break;
-    case Step::kDead: {
-      const Bytes& body = held.job().dead_body.empty() ? held.message.body : held.job().dead_body;
-      actions_.emplace_back(SendDead{op, held.queue, body, dead_attributes(held), job, request, timeout});
-      break;
-    }
-    case Step::kDelete:
-      actions_.emplace_back(DeleteMessage{op, held.queue, held.message.receipt, timeout});
-      break;
-    case Step::kReturn:
-      actions_.emplace_back(
-          ChangeVisibility{op, held.queue, {{held.message.receipt, held.visibility_s}}, timeout});
-      break;
-    case Step::kReady:
-    case Step::kRunning:
-      break;
-  }
-}
-
-void Pool::finished(OpId id, Outcome<Bytes> outcome, Instant now) {
-  const auto op = ops_.find(id);
-  if (op == ops_.end() || left_) return;
-  const auto found = held_.find(op->second.held);
-  ops_.erase(op);
-  if (found != held_.end()) {
-    Held& held = found->second;
-    held.in_flight = false;
-    if (outcome) {
-      step_done(held, *outcome, now);
-    } else {
-      step_failed(held, outcome.error(), now);
-    }
-  }
-  settle(now);
-}
-
-void Pool::step_done(Held& held, const Bytes& answer, Instant now) {
-  switch (held.step) {
-    case Step::kMarkLookup:
-      return looked_up_mark(held, &answer, now);
-    case Step::kResultLookup:
-      return looked_up_result(held, &answer, now);
-    case Step::kBody:
-      return loaded_body(held, &answer, now);
-    case Step::kStarting:
-      return start_marked(held, now);
-    case Step::kResult:
-      return held.end == End::kDone ? finish_job(held, now) : go(held, Step::kMark, now);
-    case Step::kMark:
-      return go(held, held.end == End::kDead ? Step::kDead : Step::kReturn, now);
-    case Step::kDead:
-      return finish_job(held, now);
-    case Step::kDelete:
-    case Step::kReturn:
-      return forget(held.id);
-    case Step::kReady:
-    case Step::kRunning:
-      break;
-  }
-}
-
-// The mark says "started": the child may have it, if there still is one and nobody wants it back.
-void Pool::start_marked(Held& held, Instant now) {
-  const auto child = children_.find(held.child);
-  const bool there = child != children_.end() && child->second.held == held.id;
-  if (there && child->second.state == ChildState::kBusy && !held.taken_back) return run(held, now);
-  if (there) free_child(child->second, now);
-  held.child = 0;
-  make_ready(held, now);
-}
-
-void Pool::step_failed(Held& held, const Failure& failure, Instant now) {
-  const bool last = held.step == Step::kDelete || held.step == Step::kReturn;
-  if (failure.kind == Failure::Kind::kMissing) {
-    if (held.step == Step::kMarkLookup) return looked_up_mark(held, nullptr, now);
-    if (held.step == Step::kResultLookup) return looked_up_result(held, nullptr, now);
-    if (held.step == Step::kBody) return loaded_body(held, nullptr, now);
-  }
-  if (last && failure.kind != Failure::Kind::kTransient) return lose(held, failure.text, now);
-  say(Severity::kWarning, "request_failed", held, {{"reason", failure.text}});
-  if (held.step == Step::kDead && failure.kind == Failure::Kind::kRefused) {
-    // The dead-letter queue will not have it. The mark says dead: later receives try this step again.
-    held.visibility_s =
-        static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(task::kDelayMax).count());
-    return go(held, Step::kReturn, now);
-  }
-  const std::uint32_t doublings = std::min(held.tries++, kStepDoublings);
-  const bool refused = failure.kind != Failure::Kind::kTransient;
-  held.retry_at = now.boot + (refused ? kRefusedDelay : kStepBackoff * (1U << doublings));
+  late_floor_ = std::min(late_floor_, now.boot + Nanos(options_.queueing_limit));
 }
 
 // ---- endings
@@ -333,30 +200,31 @@ void Pool::end_back(Held& held, End how, Duration delay, Instant now) {
   go(held, Step::kMark, now);
 }
 
-// What has not started goes back now; what runs is ended and goes back after it.
+// What has not started goes back now; what a child has is ended and goes back after it.
 void Pool::take_back(Held& held, Instant now) {
-  if (held.taken_back || held.step > Step::kRunning) return;
+  if (held.taken_back || held.step > Step::kGiven) return;
   held.taken_back = true;
   if (held.step == Step::kReady) return end_back(held, End::kRelease, 0ms, now);
   const auto child = children_.find(held.child);
-  if (held.step == Step::kRunning && child != children_.end()) kill(child->second, now);
+  if (held.step == Step::kGiven && child != children_.end()) kill(child->second, now);
 }
 
 void Pool::finish_job(Held& held, Instant now) {
   if (held.end == End::kDone) {
     ++counts_.done;
     remember_done(held.job());
+    if (held.marked) held.spent.push_back(task::mark_key(held.job().call.id));
+    if (held.job().call.body) held.spent.push_back(held.job().call.body->key);
   } else {
     ++counts_.dead;
   }
   if (held.at + 1 < held.jobs.size()) {
+    enter(held, Step::kMarkLookup);
     ++held.at;
     return begin(held, now);
   }
   go(held, Step::kDelete, now);
 }
-
-void Pool::forget(HeldId id) { held_.erase(id); }
 
 Bytes Pool::result_text(const Held& held, Instant now) const {
   const task::Envelope& call = held.job().call;

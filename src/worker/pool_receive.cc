@@ -12,43 +12,57 @@ constexpr Duration kRenewAhead = 5s;      // what is due this soon goes along in
 constexpr Duration kRenewAgain = 2s;      // after a failed renewal
 constexpr Duration kReceiveBackoff = 200ms;
 constexpr std::uint32_t kBackoffDoublings = 5;
-constexpr int kReceiveMax = 10;
-constexpr std::size_t kBatchMax = 10;
 
 }  // namespace
 
-// Without those that messages in hand are about to take. Never negative in effect: callers compare with 0.
-std::ptrdiff_t Pool::free_children() const {
-  const auto idle = std::ranges::count_if(
-      children_, [](const auto& entry) { return entry.second.state == ChildState::kIdle; });
-  const auto waiting =
-      std::ranges::count_if(held_, [](const auto& entry) { return entry.second.step <= Step::kReady; });
-  return idle - waiting;
-}
-
-// While one waits or runs, nothing else may start, and so nothing else is received.
-bool Pool::suspects() const {
-  return std::ranges::any_of(
-      held_, [](const auto& entry) { return entry.second.suspect() && entry.second.step <= Step::kRunning; });
+// How many messages of this queue the children could use now, beyond those in hand. A child that has nothing
+// to do can always use one; more only while tasks are short.
+std::size_t Pool::room(const Queue& queue, Instant now) const {
+  const auto at_once = static_cast<std::int64_t>(queue.async ? options_.concurrency : 1);
+  const auto most_ahead = static_cast<std::int64_t>(std::max(options_.ahead_max, options_.concurrency));
+  const std::int64_t ahead =
+      queue.typical >= kUnknown ? 1 : Nanos(options_.ahead_limit) * at_once / queue.typical;
+  const auto deep =
+      static_cast<std::size_t>(std::clamp(std::max(ahead, at_once), std::int64_t{1}, most_ahead));
+  std::size_t room = 0, most = 0;
+  bool idle = false;
+  for (const auto& [id, child] : children_) {
+    if (child.state == ChildState::kIdle) idle = true;
+    if (!open(child, queue.async, now)) continue;
+    most += deep;
+    room += deep - std::min(deep, child.given.size());
+  }
+  room -= std::min(room, before_run_);
+  // Fewer and larger requests: half of what there is may go before the next one.
+  return idle || room * 2 >= most ? room : 0;
 }
 
 void Pool::receive_more(Instant now) {
   if (!prepared_ || draining_ || queues_.empty()) return;
-  const std::ptrdiff_t free = free_children();
-  if (free <= 0 || suspects() || held_.size() >= options_.held_max) return cancel_receives(false, now);
-  excess_since_ = {};
-  const auto share = free / static_cast<std::ptrdiff_t>(queues_.size());
-  const int max = static_cast<int>(std::clamp<std::ptrdiff_t>(share, 1, kReceiveMax));
-  for (std::size_t i = 0; i < queues_.size(); ++i) {
+  const bool full = !suspects_.empty() || held_.size() >= options_.held_max;
+  const bool idle = std::ranges::any_of(
+      children_, [](const auto& entry) { return entry.second.state == ChildState::kIdle; });
+  bool any = false;
+  for (std::size_t i = 0; i < queues_.size() && !full; ++i) {
     Queue& queue = queues_[i];
+    const std::size_t wanted = room(queue, now);
+    if (wanted == 0) continue;
+    any = true;
     if (queue.receiving != 0 || now.boot < queue.receive_at) continue;
+    const std::size_t share = std::clamp(wanted / queues_.size(), std::size_t{1}, batch_max_);
     queue.receiving = new_op({.queue = i, .sent = now.boot, .receive = true});
-    actions_.emplace_back(Receive{queue.receiving, i, max});
+    actions_.emplace_back(
+        Receive{queue.receiving, i, static_cast<int>(share), consumers_.contains(queue.name)});
+  }
+  if (any) {
+    excess_since_ = {};
+  } else if (full || !idle) {
+    cancel_receives(now);
   }
 }
 
-// Waits that nobody could serve: ended at once, or when that has lasted a moment (short tasks end first).
-void Pool::cancel_receives(bool at_once, Instant now) {
+// Waits that nobody could serve: ended when that has lasted a moment (short tasks end first), or at once.
+void Pool::cancel_receives(Instant now) {
   if (excess_since_ == Nanos{}) excess_since_ = now.boot;
   bool any = false;
   for (Queue& queue : queues_) {
@@ -56,7 +70,7 @@ void Pool::cancel_receives(bool at_once, Instant now) {
     Op& op = ops_.at(queue.receiving);
     if (op.cancelled) continue;
     any = true;
-    if (!at_once && now.boot < excess_since_ + kExcessLimit) continue;
+    if (!draining_ && now.boot < excess_since_ + kExcessLimit) continue;
     op.cancelled = true;
     actions_.emplace_back(CancelReceive{queue.receiving});
   }
@@ -81,23 +95,26 @@ void Pool::received(OpId id, Outcome<std::vector<Message>> messages, Instant now
     queue.failures = 0;
     if (!messages->empty()) hungry_ = true;
     if (messages->empty() && !op.cancelled) hungry_ = false;
-    for (const Message& message : *messages) accept(message, op.queue, op.sent, now);
+    for (Message& message : *messages) accept(std::move(message), op.queue, op.sent, now);
   }
   settle(now);
 }
 
-void Pool::accept(const Message& message, std::size_t queue, Nanos asked, Instant now) {
+void Pool::accept(Message&& message, std::size_t queue, Nanos asked, Instant now) {
   ++counts_.received;
   if (adopt(message, asked, now)) return;
   const HeldId id = next_held_++;
+  by_message_[message.id] = id;
+  ++before_run_;
   Held& held = held_[id];
   held.id = id;
   held.queue = queue;
-  held.message = message;
+  held.message = std::move(message);
   held.lease_end = asked + options_.lease;
-  held.renew_at = asked + options_.lease / 3;
+  lease_floor_ = std::min(lease_floor_, held.lease_end);
+  renew_at(held, asked + options_.lease / 3);
   held.taken_back = draining_;
-  auto read = task::read_message(message.body, message.id);
+  auto read = this->read(held.message, queues_[queue]);
   if (read && read->jobs.empty()) {  // s3:TestEvent
     held.end = End::kDone;
     return go(held, Step::kDelete, now);
@@ -107,19 +124,27 @@ void Pool::accept(const Message& message, std::size_t queue, Nanos asked, Instan
     return begin(held, now);
   }
   task::Job& job = held.jobs.emplace_back();
-  job.call.id = task::job_id_of_unreadable(message.body, message.id);
+  job.call.id = task::job_id_of_unreadable(held.message.body, held.message.id);
   held.mark.id = job.call.id;
   if (draining_) return end_back(held, End::kRelease, 0ms, now);
   held.mark.last_error = {.type = "InvalidMessage", .message = read.error().message, .traceback = ""};
   end_dead(held, "invalid", now);
 }
 
+// A consumer takes whatever its queue holds; else a message says itself what it asks for.
+Result<task::MessageJobs> Pool::read(const Message& message, const Queue& queue) const {
+  const auto consumer = consumers_.find(queue.name);
+  if (consumer == consumers_.end()) return task::read_message(message.body, message.id);
+  return task::MessageJobs{{task::raw_job(
+      consumer->second,
+      {.id = message.id, .body = message.body, .sent = message.sent, .attributes = message.attributes})}};
+}
+
 // The same message again while it is in hand: the newer receipt is the one that counts.
 bool Pool::adopt(const Message& message, Nanos asked, Instant now) {
-  const auto same = [&](const auto& entry) { return entry.second.message.id == message.id; };
-  const auto found = std::ranges::find_if(held_, same);
-  if (found == held_.end()) return false;
-  Held& held = found->second;
+  const auto found = by_message_.find(message.id);
+  if (found == by_message_.end()) return false;
+  Held& held = held_.at(found->second);
   held.message.receipt = message.receipt;
   held.message.receives = std::max(held.message.receives, message.receives);
   renewed(held, asked);
@@ -130,52 +155,68 @@ bool Pool::adopt(const Message& message, Nanos asked, Instant now) {
 
 // ---- renewing
 
+void Pool::renew_at(Held& held, Nanos when) {
+  held.renew_at = when;
+  renew_floor_ = std::min(renew_floor_, when);
+}
+
 void Pool::renew(Instant now) {
-  if (now.boot < renew_pause_) return;
+  if (now.boot < renew_pause_ || now.boot < renew_floor_) return;
+  renew_floor_ = Nanos::max();
   for (std::size_t queue = 0; queue < queues_.size(); ++queue) {
     bool due = false;
     std::vector<Held*> with;
     for (auto& [id, held] : held_) {
-      const bool ending = held.in_flight && (held.step == Step::kDelete || held.step == Step::kReturn);
-      if (held.queue != queue || held.renewing || ending || held.renew_at > now.boot + kRenewAhead) continue;
+      if (held.queue != queue || held.renewing || (held.in_flight && held.last_step())) continue;
+      if (held.renew_at > now.boot + kRenewAhead) {
+        renew_floor_ = std::min(renew_floor_, held.renew_at);
+        continue;
+      }
       due = due || held.renew_at <= now.boot;
       with.push_back(&held);
     }
-    if (!due) continue;
-    for (std::size_t from = 0; from < with.size(); from += kBatchMax) {
-      ChangeVisibility call{.queue = queue, .timeout = options_.request_timeout};
-      Op op{.sent = now.boot};
-      for (Held* held : std::span(with).subspan(from, std::min(kBatchMax, with.size() - from))) {
-        held->renewing = true;
-        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options_.lease);
-        call.entries.push_back({held->message.receipt, static_cast<int>(seconds.count())});
-        op.renewed.emplace_back(held->id, held->message.receipt);
-      }
-      call.op = new_op(std::move(op));
-      actions_.emplace_back(std::move(call));
+    for (const Held* held : with) {
+      if (!due) renew_floor_ = std::min(renew_floor_, held->renew_at);
+    }
+    for (std::size_t from = 0; due && from < with.size(); from += batch_max_) {
+      renew_batch(queue, std::span(with).subspan(from, std::min(batch_max_, with.size() - from)), now);
     }
   }
 }
 
+void Pool::renew_batch(std::size_t queue, std::span<Held* const> with, Instant now) {
+  ChangeVisibility call{.queue = queue, .timeout = options_.request_timeout};
+  Op op{.queue = queue, .sent = now.boot, .renewal = true};
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options_.lease);
+  for (Held* held : with) {
+    held->renewing = true;
+    call.entries.push_back({held->message.receipt, static_cast<int>(seconds.count())});
+    op.entries.emplace_back(held->id, held->message.receipt);
+  }
+  call.op = new_op(std::move(op));
+  actions_.emplace_back(std::move(call));
+}
+
 void Pool::renewed(Held& held, Nanos asked) {
   held.lease_end = std::max(held.lease_end, asked + options_.lease);
-  held.renew_at = asked + options_.lease / 3;
-  if (held.step == Step::kRunning) actions_.emplace_back(SetLease{held.child, held.lease_end});
+  renew_at(held, asked + options_.lease / 3);
 }
 
 void Pool::visibility_changed(OpId id, Outcome<std::vector<Outcome<void>>> entries, Instant now) {
   const auto found = ops_.find(id);
   if (found == ops_.end() || left_) return;
+  if (!found->second.renewal) return batch_answered(id, std::move(entries), false, now);
   const Op op = std::move(found->second);
-  if (op.held != 0) {  // one message handed back
-    if (!entries) return finished(id, std::unexpected(entries.error()), now);
-    if (!entries->front()) return finished(id, std::unexpected(entries->front().error()), now);
-    return finished(id, Bytes(), now);
-  }
   ops_.erase(found);
+  renewal_answered(op, entries, now);
+  for (auto& [child_id, child] : children_) update_lease(child);
+  settle(now);
+}
+
+void Pool::renewal_answered(const Op& op, const Outcome<std::vector<Outcome<void>>>& entries, Instant now) {
   if (!entries) renew_pause_ = now.boot + kRenewAgain;
-  for (std::size_t i = 0; i < op.renewed.size(); ++i) {
-    const auto& [held_id, receipt] = op.renewed[i];
+  for (std::size_t i = 0; i < op.entries.size(); ++i) {
+    const auto& [held_id, receipt] = op.entries[i];
     const auto at = held_.find(held_id);
     if (at == held_.end()) continue;
     Held& held = at->second;
@@ -188,33 +229,41 @@ void Pool::visibility_changed(OpId id, Outcome<std::vector<Outcome<void>>> entri
                outcome.error().kind == Failure::Kind::kMissing) {
       lose(held, outcome.error().text, now);
     } else {
-      held.renew_at = now.boot + kRenewAgain;
+      renew_at(held, now.boot + kRenewAgain);
     }
   }
-  settle(now);
 }
 
 // ---- losing
 
 void Pool::check_leases(Instant now) {
+  if (lease_floor_ == Nanos::max() || now.boot < lease_floor_ - options_.lease_margin) return;
   std::vector<HeldId> over;
+  lease_floor_ = Nanos::max();
   for (const auto& [id, held] : held_) {
-    if (now.boot >= held.lease_end - options_.lease_margin) over.push_back(id);
+    if (now.boot >= held.lease_end - options_.lease_margin) {
+      over.push_back(id);
+    } else {
+      lease_floor_ = std::min(lease_floor_, held.lease_end);
+    }
   }
   for (const HeldId id : over) lose(held_.at(id), "it could not be renewed in time", now);
 }
 
-// Nothing of it is committed any more: whoever receives the message next owns it.
+// Nothing of it is committed any more: whoever receives the message next owns it. A child that has begun it
+// is ended; one that has not will not begin it.
 void Pool::lose(Held& held, std::string_view why, Instant now) {
   ++counts_.lost;
   say(Severity::kWarning, "lease_lost", held, {{"reason", Bytes(why)}});
   const auto child = children_.find(held.child);
-  if (child != children_.end() && child->second.held == held.id) {
-    child->second.held = 0;
-    if (held.step == Step::kRunning) {
-      kill(child->second, now);
-    } else {
-      free_child(child->second, now);
+  if (child != children_.end() && child->second.reserved == held.id) {
+    child->second.reserved = 0;
+    free_child(child->second, now);
+  } else if (child != children_.end()) {
+    const auto given = std::ranges::find(child->second.given, held.id, &Given::held);
+    if (given != child->second.given.end()) {
+      given->held = 0;
+      recall(child->second);
     }
   }
   forget(held.id);

@@ -1,4 +1,5 @@
 // Single decisions of a pool, step by step.
+#include "codec/digest.h"
 #include "codec/json.h"
 #include "worker/pool_world.h"
 #include "worker/setup.h"
@@ -16,15 +17,16 @@ constexpr ByteView kReady =
 // One pool with one child, spoken to by hand. Time moves only when it is told to.
 class Bench : public ::testing::Test {
  protected:
-  Bench() {
+  explicit Bench(std::uint32_t children = 1) {
     PoolOptions options;
     options.name = "default";
-    options.processes = {1, 1};
+    options.processes = {children, children};
     pool_.emplace(options, entropy_);
     pool_->start(now());
-    pool_->child_said(next<Spawn>().child, kReady, now());
+    said(next<Spawn>().child, kReady);
     next<Prepare>();
-    pool_->prepared({"default"}, now());
+    for (std::uint32_t i = 1; i < children; ++i) said(next<Spawn>().child, kReady);
+    pool_->prepared({"default"}, 1'000, now());
   }
 
   Instant now() const { return {from_ms(1'700'000'000'000) + elapsed_, Nanos(elapsed_ + 1s)}; }
@@ -56,6 +58,11 @@ class Bench : public ::testing::Test {
     const auto poll = next<Receive>();
     pool_->received(poll.op, std::vector<Message>{{"m", "r", std::move(body), count}}, now());
   }
+  void receive(std::vector<Message> messages) {
+    const auto poll = next<Receive>();
+    pool_->received(poll.op, std::move(messages), now());
+  }
+  void said(ChildId child, ByteView frame) { pool_->child_said(child, {&frame, 1}, now()); }
   static Bytes mark(ByteView members) { return fmt::format(R"({{"v":1,"id":"j",{}}})", members); }
   void missing(OpId op) { pool_->finished(op, std::unexpected(Failure{Failure::Kind::kMissing, ""}), now()); }
 
@@ -82,8 +89,9 @@ TEST_F(Bench, a_lease_is_renewed_at_a_third_and_lost_before_its_end) {
   EXPECT_EQ(renewal.entries.front().seconds, 60);
   pool_->visibility_changed(renewal.op, std::unexpected(Failure{}), now());
   later(34s);
-  EXPECT_TRUE(maybe<Kill>() == std::nullopt) << "one second too early";
+  EXPECT_FALSE(maybe<Recall>()) << "one second too early";
   later(1s);
+  pool_->recalled(next<Recall>().child, 1, now());
   next<Kill>();
   EXPECT_EQ(pool_->status().counts.lost, 1U);
   EXPECT_EQ(pool_->status().held, 0U);
@@ -93,21 +101,21 @@ TEST_F(Bench, a_result_of_a_lost_lease_is_not_committed) {
   receive(envelope());
   const auto child = next<WriteFrame>().child;
   later(56s);
-  pool_->child_said(child, R"({"op":"done","id":"j","result":1})", now());
+  said(child, R"({"op":"done","id":"j","result":1})");
   EXPECT_FALSE(maybe<PutObject>());
 }
 
 TEST_F(Bench, a_message_is_deleted_only_after_its_result_is_stored) {
   receive(envelope());
-  pool_->child_said(next<WriteFrame>().child, R"({"op":"done","id":"j","result":[2]})", now());
+  said(next<WriteFrame>().child, R"({"op":"done","id":"j","result":[2]})");
   const auto put = next<PutObject>();
   EXPECT_EQ(put.key, "result/j");
-  EXPECT_FALSE(maybe<DeleteMessage>());
+  EXPECT_FALSE(maybe<DeleteMessages>());
   pool_->finished(put.op, std::unexpected(Failure{}), now());
-  EXPECT_FALSE(maybe<DeleteMessage>());
+  EXPECT_FALSE(maybe<DeleteMessages>());
   later(600ms);
   pool_->finished(next<PutObject>().op, Bytes(), now());
-  next<DeleteMessage>();
+  next<DeleteMessages>();
 }
 
 TEST_F(Bench, attempts_come_from_the_mark_and_not_from_the_receives) {
@@ -145,13 +153,12 @@ TEST_F(Bench, a_suspect_whose_result_is_stored_is_deleted_without_a_run) {
   receive(envelope(), 2);
   missing(next<GetObject>().op);
   pool_->finished(next<GetObject>().op, Bytes(R"({"v":1,"sent":5,"state":"done"})"), now());
-  next<DeleteMessage>();
+  next<DeleteMessages>();
 }
 
 TEST_F(Bench, a_longer_delay_than_a_visibility_timeout_should_carry_is_shortened_and_said) {
   receive(envelope());
-  pool_->child_said(next<WriteFrame>().child, R"({"op":"failed","id":"j","type":"Retry","delay":901})",
-                    now());
+  said(next<WriteFrame>().child, R"({"op":"failed","id":"j","type":"Retry","delay":901})");
   const auto put = next<PutObject>();
   EXPECT_NE(put.body.find(R"("attempts":1)"), Bytes::npos);
   pool_->finished(put.op, Bytes(), now());
@@ -168,19 +175,262 @@ TEST_F(Bench, a_time_limit_costs_one_attempt_and_no_crash) {
   receive(R"({"headrace":1,"id":"j","task":"short","sent":5})");
   const auto child = next<WriteFrame>().child;
   later(29'999ms);
-  EXPECT_FALSE(maybe<Kill>());
+  EXPECT_FALSE(maybe<Recall>());
   later(1ms);
+  pool_->recalled(next<Recall>().child, 1, now());
   next<Kill>();
-  pool_->child_ended(child, {.signal = 9}, now());
+  pool_->child_ended(child, {.signal = 9, .begun = 1}, now());
   const auto put = next<PutObject>();
   EXPECT_NE(put.body.find(R"("attempts":1,"crashes":0)"), Bytes::npos);
 }
 
 TEST_F(Bench, a_child_that_speaks_for_another_job_is_not_heard) {
   receive(envelope());
-  pool_->child_said(next<WriteFrame>().child, R"({"op":"done","id":"other","result":1})", now());
+  said(next<WriteFrame>().child, R"({"op":"done","id":"other","result":1})");
   EXPECT_FALSE(maybe<PutObject>());
   EXPECT_EQ(pool_->status().children.front().job, "j");
+}
+
+TEST_F(Bench, a_dead_letter_that_is_refused_goes_once_more_without_attributes) {
+  receive("hello");
+  pool_->finished(next<PutObject>().op, Bytes(), now());
+  pool_->finished(next<PutObject>().op, Bytes(), now());
+  const auto first = next<SendDead>();
+  EXPECT_FALSE(first.attributes.empty());
+  pool_->finished(first.op, std::unexpected(Failure{Failure::Kind::kRefused, "too long"}), now());
+  const auto second = next<SendDead>();
+  EXPECT_TRUE(second.attributes.empty());
+  EXPECT_EQ(second.body, "hello");
+  pool_->finished(second.op, Bytes(), now());
+  next<DeleteMessages>();
+}
+
+TEST_F(Bench, a_result_that_is_refused_three_times_is_the_end_of_its_job) {
+  receive(envelope());
+  said(next<WriteFrame>().child, R"({"op":"done","id":"j","result":1})");
+  const auto refuse = [&](OpId op) {
+    pool_->finished(op, std::unexpected(Failure{Failure::Kind::kRefused, "no"}), now());
+  };
+  for (int i = 0; i < 2; ++i) {
+    refuse(next<PutObject>().op);
+    later(20s);
+    if (const auto renewal = maybe<ChangeVisibility>()) {
+      pool_->visibility_changed(renewal->op, std::vector<Outcome<void>>{{}}, now());
+    }
+    later(10s);
+  }
+  refuse(next<PutObject>().op);
+  EXPECT_NE(next<PutObject>().body.find("ResultRefused"), Bytes::npos);
+}
+
+class TwoChildren : public Bench {
+ protected:
+  TwoChildren() : Bench(2) {}
+};
+
+TEST_F(TwoChildren, what_comes_behind_a_suspect_that_waits_runs_before_it) {
+  const Bytes body = R"({"args":[1],"kwargs":{}})";
+  const Bytes reference = fmt::format(R"("body":{{"key":"body/c","size":{},"sha256":"{}"}})", body.size(),
+                                      codec::sha256_hex(body));
+  receive(envelope());
+  receive(std::vector<Message>{
+      {"b", "rb", R"({"headrace":1,"id":"b","task":"t","sent":5,"keep_result":false})", 2},
+      {"c", "rc", fmt::format(R"({{"headrace":1,"id":"c","task":"t","sent":5,{}}})", reference), 1}});
+  const auto mark_of_b = next<GetObject>();
+  const auto body_of_c = next<GetObject>();
+  missing(mark_of_b.op);
+  pool_->finished(body_of_c.op, body, now());
+  EXPECT_NE(next<WriteFrame>().frame.find(R"("id":"c")"), Bytes::npos);
+  EXPECT_FALSE(maybe<PutObject>()) << "b waits to be alone";
+}
+
+TEST_F(TwoChildren, what_waits_while_a_suspect_runs_is_given_back) {
+  receive(std::vector<Message>{
+      {"b", "rb", R"({"headrace":1,"id":"b","task":"t","sent":5,"keep_result":false})", 2},
+      {"c", "rc", R"({"headrace":1,"id":"c","task":"t","sent":5,"keep_result":false})", 2}});
+  const auto mark_of_b = next<GetObject>();
+  const auto mark_of_c = next<GetObject>();
+  missing(mark_of_b.op);
+  pool_->finished(next<PutObject>().op, Bytes(), now());
+  EXPECT_NE(next<WriteFrame>().frame.find(R"("id":"b")"), Bytes::npos);
+  pool_->finished(
+      mark_of_c.op,
+      Bytes(R"({"v":1,"id":"c","receives":1,"attempts":0,"crashes":0,"releases":0,"state":"retrying"})"),
+      now());
+  EXPECT_FALSE(maybe<WriteFrame>());
+  later(1s);
+  EXPECT_EQ(next<PutObject>().key, "mark/c");
+}
+
+TEST_F(Bench, arguments_that_were_put_aside_and_a_mark_go_with_a_good_end) {
+  const Bytes body = R"({"args":[1],"kwargs":{}})";
+  const Bytes reference = fmt::format(R"(,"body":{{"key":"body/j","size":{},"sha256":"{}"}})", body.size(),
+                                      codec::sha256_hex(body));
+  receive(fmt::format(R"({{"headrace":1,"id":"j","task":"t","sent":5,"keep_result":false{}}})", reference),
+          2);
+  pool_->finished(next<GetObject>().op,
+                  mark(R"("receives":1,"attempts":0,"crashes":0,"releases":0,"state":"retrying")"), now());
+  pool_->finished(next<GetObject>().op, body, now());
+  said(next<WriteFrame>().child, R"({"op":"done","id":"j"})");
+  pool_->deleted(next<DeleteMessages>().op, std::vector<Outcome<void>>{{}}, now());
+  EXPECT_EQ(next<EraseObject>().key, "mark/j");
+  EXPECT_EQ(next<EraseObject>().key, "body/j");
+}
+
+// ---- jobs ahead of a child
+
+// After one run of 1 ms, a batch of jobs a, b, c ... is with the child.
+class Ahead : public Bench {
+ protected:
+  static Message message(Bytes id, ByteView task) {
+    return {id, "r" + id,
+            fmt::format(R"({{"headrace":1,"id":"{}","task":"{}","sent":5,"keep_result":false}})", id, task),
+            1};
+  }
+  ChildId warm(ByteView task = "t") {
+    receive(std::vector<Message>{message("warm", task)});
+    const ChildId child = next<WriteFrame>().child;
+    said(child, R"({"op":"done","id":"warm","seconds":0.001})");
+    return child;
+  }
+  ChildId fill(int jobs, ByteView task = "t") {
+    const ChildId child = warm(task);
+    const auto poll = next<Receive>();
+    pool_->deleted(next<DeleteMessages>().op, std::vector<Outcome<void>>{{}}, now());
+    std::vector<Message> messages;
+    for (int i = 0; i < jobs; ++i) messages.push_back(message(Bytes(1, static_cast<char>('a' + i)), task));
+    pool_->received(poll.op, std::move(messages), now());
+    return child;
+  }
+  Bytes frames() {  // ids of the jobs written to a child now
+    Bytes out;
+    while (const auto frame = maybe<WriteFrame>()) {
+      const auto call = codec::parse_json(frame->frame);
+      const auto* id = call ? call->find("id") : nullptr;
+      if (id != nullptr) out += *id->as_string();
+    }
+    return out;
+  }
+};
+
+TEST_F(Ahead, a_task_that_nothing_is_known_of_is_received_alone) { EXPECT_EQ(next<Receive>().max, 1); }
+
+TEST_F(Ahead, while_tasks_are_short_a_child_is_given_many) {
+  fill(4);
+  EXPECT_EQ(frames(), "abcd");
+}
+
+TEST_F(Ahead, more_is_asked_for_while_tasks_are_short) {
+  warm();
+  EXPECT_EQ(next<Receive>().max, 39) << "40 ms of work, at 1.02 ms each";
+}
+
+TEST_F(Ahead, a_child_ends_before_the_first_lease_of_what_it_has) {
+  const ChildId child = fill(1);
+  EXPECT_EQ(next<SetLease>().end, Nanos(61s));
+  const auto first = next<Receive>();
+  elapsed_ += 50ms;
+  pool_->received(first.op, std::vector<Message>{message("b", "t")}, now());
+  const auto second = next<Receive>();
+  elapsed_ += 20ms;
+  pool_->received(second.op, std::vector<Message>{message("c", "t")}, now());
+  said(child, R"({"op":"done","id":"a"})");
+  EXPECT_FALSE(maybe<SetLease>()) << "b was asked for at the same time as a, and c later";
+  said(child, R"({"op":"done","id":"b"})");
+  EXPECT_EQ(next<SetLease>().end, Nanos(61s + 50ms));
+}
+
+TEST_F(Ahead, deletes_that_gather_leave_together) {
+  const ChildId child = fill(3);
+  for (const char* id : {"a", "b", "c"}) said(child, fmt::format(R"({{"op":"done","id":"{}"}})", id));
+  const auto first = next<DeleteMessages>();
+  EXPECT_EQ(first.receipts, std::vector<Bytes>{"ra"});
+  EXPECT_FALSE(maybe<DeleteMessages>());
+  later(5ms);
+  EXPECT_EQ(next<DeleteMessages>().receipts, (std::vector<Bytes>{"rb", "rc"}));
+}
+
+TEST_F(Ahead, each_entry_of_a_batch_has_its_own_outcome) {
+  const ChildId child = fill(2);
+  const ByteView done[] = {R"({"op":"done","id":"a"})", R"({"op":"done","id":"b"})"};
+  pool_->child_said(child, done, now());
+  const auto erase = next<DeleteMessages>();
+  ASSERT_EQ(erase.receipts.size(), 2U);
+  pool_->deleted(erase.op, std::vector<Outcome<void>>{{}, std::unexpected(Failure{})}, now());
+  EXPECT_EQ(pool_->status().held, 1U);
+  later(600ms);
+  EXPECT_EQ(next<DeleteMessages>().receipts, std::vector<Bytes>{"rb"});
+}
+
+TEST_F(Ahead, a_job_that_turns_out_long_lets_go_what_waits_behind_it) {
+  const ChildId child = fill(3);
+  later(99ms);
+  EXPECT_FALSE(maybe<Recall>());
+  later(1ms);
+  const auto recall = next<Recall>();
+  EXPECT_EQ(recall.given, 4U) << "the warm one, and three";
+  pool_->recalled(child, 2, now());
+  EXPECT_FALSE(maybe<WriteFrame>()) << "not to the child that is stuck";
+  later(1s);
+  const auto put = next<PutObject>();
+  EXPECT_NE(put.body.find(R"("releases":1)"), Bytes::npos);
+}
+
+TEST_F(Ahead, what_a_dead_child_had_not_begun_is_no_attempt_and_goes_to_another) {
+  const ChildId child = fill(3);
+  EXPECT_EQ(frames(), "abc");
+  pool_->child_ended(child, {.signal = 11, .begun = 2}, now());
+  const auto put = next<PutObject>();
+  EXPECT_EQ(put.key, "mark/a");
+  EXPECT_NE(put.body.find(R"("crashes":1)"), Bytes::npos);
+  EXPECT_FALSE(maybe<PutObject>());
+  later(200ms);
+  const auto other = next<Spawn>();
+  said(other.child, kReady);
+  EXPECT_EQ(frames(), "bc");
+}
+
+TEST_F(Ahead, a_time_limit_ends_the_child_only_if_that_job_still_runs) {
+  const ChildId child = fill(2, "short");
+  later(100ms);
+  pool_->recalled(next<Recall>().child, 3, now());  // b has begun: a has ended, and says so soon
+  later(30s);
+  pool_->recalled(next<Recall>().child, 3, now());
+  EXPECT_FALSE(maybe<Kill>());
+  said(child, R"({"op":"done","id":"a"})");
+  EXPECT_EQ(pool_->status().counts.done, 2U);
+}
+
+TEST_F(Ahead, a_time_limit_holds_after_a_recall_too) {
+  fill(2, "short");
+  later(100ms);
+  const auto recall = next<Recall>();
+  pool_->recalled(recall.child, 2, now());  // a runs, and b goes back
+  later(30s);
+  pool_->recalled(next<Recall>().child, recall.given, now());
+  next<Kill>();
+}
+
+TEST_F(Ahead, a_child_that_begins_nothing_is_replaced_and_its_jobs_are_not_blamed) {
+  const ChildId child = fill(2);
+  later(100ms);
+  pool_->recalled(next<Recall>().child, 1, now());  // neither has begun
+  EXPECT_EQ(frames(), "a") << "it gets another chance, one at a time";
+  later(10s);
+  pool_->recalled(next<Recall>().child, 2, now());
+  EXPECT_EQ(next<Kill>().child, child);
+  pool_->child_ended(child, {.signal = 9, .begun = 4}, now());
+  EXPECT_EQ(pool_->status().counts.crashed, 0U);
+}
+
+TEST_F(Ahead, a_drain_takes_back_what_has_not_begun) {
+  const ChildId child = fill(3);
+  pool_->drain(30s, now());
+  EXPECT_EQ(next<Recall>().given, 4U);
+  pool_->recalled(child, 2, now());
+  EXPECT_EQ(next<PutObject>().key, "mark/b");
+  EXPECT_EQ(next<PutObject>().key, "mark/c");
+  EXPECT_EQ(pool_->status().children.front().job, "a");
 }
 
 TEST_F(Bench, what_arrives_while_draining_goes_back_at_once) {
@@ -234,13 +484,18 @@ TEST(Setup, notifications_of_others_stay) {
 }
 
 TEST(Frames, are_taken_whole_and_have_a_maximum) {
-  Bytes buffer = framed("one") + framed("") + framed("two").substr(0, 5);
-  EXPECT_EQ(**take_frame(buffer), "one");
-  EXPECT_EQ(**take_frame(buffer), "");
-  EXPECT_EQ(*take_frame(buffer), std::nullopt);
+  Bytes buffer;
+  for (const ByteView frame : {"one", "", "two"}) append_frame(buffer, frame);
+  buffer.pop_back();
+  std::size_t at = 0;
+  EXPECT_EQ(**take_frame(buffer, at), "one");
+  EXPECT_EQ(**take_frame(buffer, at), "");
+  EXPECT_EQ(*take_frame(buffer, at), std::nullopt);
+  EXPECT_EQ(at, 11U) << "past two frames";
   Bytes long_one;
   Writer(long_one).u32(static_cast<std::uint32_t>(kFrameBytesMax) + 1);
-  EXPECT_EQ(take_frame(long_one).error().code, Errc::kLimit);
+  at = 0;
+  EXPECT_EQ(take_frame(long_one, at).error().code, Errc::kLimit);
 }
 
 TEST(Frames, a_timeout_past_what_a_lease_can_carry_is_refused_at_the_start) {

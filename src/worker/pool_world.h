@@ -29,6 +29,19 @@ struct Chances {  // of 1,000
   int duplicate = 0;    // of a sent message: another one with the same job
 };
 
+// Bugs that are put between a pool and its world on purpose: a simulation that does not find each of them
+// proves nothing.
+enum class Plant : std::uint8_t {
+  kNone,
+  kLeaseTooLong,     // a child is told that its lease ends 20 s later than it does
+  kAllBegun,         // a dead child is said to have begun all it was given
+  kAllDone,          // what a dead child had not begun is taken for done
+  kRecallNotHeard,   // a child goes on with what was taken back
+  kRecallTellsLess,  // what a child runs is taken for not begun
+  kNotDeleted,       // a batch says that it deleted, and did not
+  kResultNotStored,  // a result is said to be stored, and is not
+};
+
 class SeededEntropy final : public os::Entropy {
  public:
   explicit SeededEntropy(std::uint64_t seed) : random_(seed) {}
@@ -42,7 +55,7 @@ class SeededEntropy final : public os::Entropy {
 
 class World {
  public:
-  World(std::uint64_t seed, std::size_t hosts, Chances chances);
+  World(std::uint64_t seed, std::size_t hosts, Chances chances, Plant plant = Plant::kNone);
 
   void send(const Bytes& body);                // to a queue of the world's choice
   void send_task(const Bytes& id, bool keep);  // and perhaps again
@@ -67,7 +80,9 @@ class World {
 
  private:
   struct Process {
-    Bytes job;
+    Bytes job;  // that runs
+    std::deque<std::pair<std::uint64_t, Bytes>> inbox;
+    std::uint64_t begun = 0;  // the ordinal of the last, or what was taken back
     Nanos lease{};
     std::uint64_t run = 0;  // counts runs, so that a later event knows whether it is still meant
   };
@@ -102,9 +117,11 @@ class World {
   void act(std::size_t host, const Receive& action);
   void act(std::size_t host, const CancelReceive& action);
   void act(std::size_t host, const ChangeVisibility& action);
-  void act(std::size_t host, const DeleteMessage& action);
+  void act(std::size_t host, const DeleteMessages& action);
+  void act(std::size_t host, const Recall& action);
   void act(std::size_t host, const PutObject& action);
   void act(std::size_t host, const GetObject& action);
+  void act(std::size_t host, const EraseObject& action);
   void act(std::size_t host, const SendDead& action);
   void act(std::size_t host, const Prepare& action);
   void act(std::size_t host, const Spawn& action);
@@ -117,12 +134,23 @@ class World {
   void poll(std::size_t host, Lives life, Receive action, std::int64_t until);
   // Carries `change` out after a while, or not, and answers, or not.
   void request(std::size_t host, OpId op, Duration timeout, std::function<Outcome<Bytes>()> change);
+  void batch(std::size_t host, std::size_t entries, std::function<Outcome<void>(std::size_t)> change,
+             std::function<void(Pool&, Outcome<std::vector<Outcome<void>>>)> report);
   Outcome<void> change_visibility(std::size_t queue, const Visibility& entry);
+  Outcome<void> erase(std::size_t queue, const Bytes& receipt);
+  void begin_next(std::size_t host, ChildId child);
   void begin_run(std::size_t host, ChildId child, const Bytes& job);
   void end_process(std::size_t host, ChildId child, ChildEnd how);
   void watch_lease(std::size_t host, ChildId child);
   void check_deleted(const Message& message);
+  void check_mark(const Bytes& text);
+  void check_lease(const Bytes& job);
+  static Bytes done_frame(const Bytes& job, std::int64_t took);
+  void said(Pool& pool, ChildId child, ByteView frame);
 
+  const std::size_t batch_max_;
+  const Plant plant_;
+  std::map<Bytes, int> cut_off_;  // job -> runs that ended without a word, and marks that say "started"
   std::mt19937_64 random_;
   Chances chances_;
   std::int64_t now_ = 0;

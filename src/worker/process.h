@@ -1,12 +1,16 @@
 // One child process of a pool: the user's interpreter in a process group of its own, a socket to talk through
-// and a page of shared memory that holds the end of its lease. Dies with this program's main thread. Must be
-// started from that thread: the death signal belongs to the thread that forks.
+// and a page of shared memory with two words: the end of its lease, and the ordinal of the last job that may
+// not begin any more, or has begun. Dies with this program's main thread. Must be started from that thread:
+// the death signal belongs to the thread that forks.
 #pragma once
 
 #include "base/result.h"
 #include "base/time.h"
+#include "os/process.h"
 #include "worker/action.h"
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <sys/types.h>
@@ -16,16 +20,17 @@ namespace hr::worker {
 
 struct ChildSetup {
   std::string program;                   // an executable's path
-  std::vector<std::string> arguments;    // with the program's name first
+  std::vector<std::string> arguments;    // that follow it
   std::string folder;                    // the working folder
   std::vector<std::string> environment;  // "NAME=value"
 };
 
 class ChildProcess {
  public:
-  // kIo: no descriptor, process or memory could be had. That the program could not be executed shows as exit
-  // status 127.
-  static Result<std::unique_ptr<ChildProcess>> start(const ChildSetup& setup, ChildId id);
+  // kIo: no descriptor or memory could be had; else what os::Processes::spawn() says. `processes` must
+  // outlive it.
+  static Result<std::unique_ptr<ChildProcess>> start(os::Processes& processes, const ChildSetup& setup,
+                                                     ChildId id);
   ~ChildProcess();  // kills the group if it was not reaped
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
@@ -33,21 +38,24 @@ class ChildProcess {
   pid_t pid() const { return pid_; }
   int channel() const { return channel_; }
   void set_lease(Nanos end);
+  // The ordinal of the last job it began; what comes after that, up to `given`, it never begins.
+  std::uint64_t recall(std::uint64_t given);
+  std::uint64_t begun() const;
   void kill_group() const;  // whoever is left in it
-  // After waitpid() told of its end: the rest of its group, and what had left the group and became ours.
-  void reaped();
+  void reaped();            // its end was seen: the rest of its group goes too
 
  private:
-  ChildProcess(ChildId id, int channel, void* memory) : id_(id), channel_(channel), memory_(memory) {}
+  explicit ChildProcess(os::Processes& processes) : processes_(processes) {}
 
-  ChildId id_;
+  os::Processes& processes_;
   pid_t pid_ = -1;
   int channel_ = -1;
   void* memory_ = nullptr;
   bool reaped_ = false;
 };
 
-// Orphans of our children become our children from now on.
-Status become_subreaper();
+// Those that left the group of a child and lost their own parent are children of this program then. Ends the
+// ones whose child does not live any more.
+void kill_strays(os::Processes& processes, const std::function<bool(ChildId)>& lives);
 
 }  // namespace hr::worker

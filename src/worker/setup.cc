@@ -27,6 +27,7 @@ Setup plan_setup(ByteView app, const std::vector<Bytes>& pool_queues, const Read
                            .suffix = trigger.suffix};
     out.triggers.push_back({trigger.bucket, trigger.queue, std::move(rule)});
   }
+  for (const ConsumerSpec& consumer : ready.consumers) add_once(out.polled, consumer.queue);
   out.queues = out.polled;
   for (const TaskSpec& task : ready.tasks) add_once(out.queues, task.queue);
   return out;

@@ -19,7 +19,7 @@ struct TriggerSetup {
 
 struct Setup {
   Bytes bucket;               // the application's own
-  std::vector<Bytes> polled;  // received from: the pool's queues, then those of triggers
+  std::vector<Bytes> polled;  // received from: the pool's queues, those of triggers, those of consumers
   std::vector<Bytes> queues;  // all that must exist, each with its dead-letter queue
   std::vector<TriggerSetup> triggers;
 };

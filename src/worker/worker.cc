@@ -1,6 +1,8 @@
 #include "worker/worker.h"
 
 #include "codec/json.h"
+#include "os/linux/process.h"
+#include "worker/memory.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -11,7 +13,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <deque>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -24,8 +25,9 @@ namespace asio = boost::asio;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
 constexpr Nanos kTickAtLeast = std::chrono::seconds(1);
-constexpr Nanos kTickAtMost = std::chrono::milliseconds(20);
+constexpr Nanos kTickAtMost = std::chrono::milliseconds(2);
 constexpr Duration kLeaveLimit = 1s;
+constexpr Duration kLookAtMemory = 100ms;
 constexpr std::size_t kReadBytes = 64 * 1024;
 
 }  // namespace
@@ -36,29 +38,29 @@ struct Worker::Running {
   std::unique_ptr<ChildProcess> process;
   asio::local::stream_protocol::socket socket;  // a duplicate of the process's channel
   Bytes in;
-  std::deque<Bytes> out;
+  Bytes out;  // frames
   bool writing = false;
   bool silent = false;  // nothing more is read
 };
 
-Worker::Worker(WorkerSetup setup, WorkerHooks hooks, const os::Clock& clock, os::Entropy& entropy,
-               LogSink& log)
+Worker::Worker(WorkerSetup setup, WorkerHooks hooks, System system)
     : setup_(std::move(setup)),
       hooks_(std::move(hooks)),
-      clock_(clock),
-      log_(log),
-      runtime_(0, hr::Log(log)),
-      services_(runtime_, clock, setup_.endpoint, setup_.credentials, setup_.region),
+      clock_(system.clock),
+      processes_(system.processes),
+      log_(system.log),
+      runtime_(0, hr::Log(system.log)),
+      services_(runtime_, clock_, setup_.endpoint, setup_.credentials, setup_.region),
       sqs_(services_),
       s3_(services_),
-      pool_(setup_.pool, entropy),
-      server_(runtime_, *this, clock, entropy, hr::Log(log)),
+      pool_(setup_.pool, system.entropy),
+      server_(runtime_, *this, clock_, system.entropy, hr::Log(system.log)),
       timer_(runtime_.context()) {}
 
 Worker::~Worker() = default;
 
 Status Worker::start() {
-  HR_TRY(become_subreaper());
+  HR_TRY(os::adopt_orphans());
   return server_.listen(net::UnixAddress{setup_.control, 0660});
 }
 
@@ -66,6 +68,7 @@ Exit Worker::run() {
   runtime_.spawn(gate_, "worker.reap", reap());
   runtime_.spawn(gate_, "worker.signals", wait_for_signals());
   runtime_.spawn(gate_, "worker.time", keep_time());
+  if (setup_.pool.memory_bytes != 0) runtime_.spawn(gate_, "worker.memory", watch_memory());
   pool_.start(now());
   carry_out();
   runtime_.run();
@@ -106,6 +109,20 @@ net::Task<void> Worker::keep_time() {
   }
 }
 
+net::Task<void> Worker::watch_memory() {
+  asio::steady_timer pause(runtime_.context());
+  for (;;) {
+    pause.expires_after(kLookAtMemory);
+    co_await pause.async_wait(kAwait);
+    std::vector<std::pair<ChildId, pid_t>> children;
+    for (const auto& [id, child] : children_) children.emplace_back(id, child->process->pid());
+    for (const auto& [id, pid] : children) {
+      pool_.child_uses(id, tree_bytes(pid, setup_.pool.memory_bytes / 2), now());
+    }
+    carry_out();
+  }
+}
+
 net::Task<void> Worker::wait_for_signals() {
   asio::signal_set signals(runtime_.context(), SIGTERM, SIGINT);
   for (;;) {
@@ -134,7 +151,7 @@ void Worker::act(Exit action) {
 void Worker::act(const Spawn& action) {
   const ChildId id = action.child;
   auto child = std::make_shared<Running>(runtime_.context(), id);
-  auto process = ChildProcess::start(setup_.child, id);
+  auto process = ChildProcess::start(processes_, setup_.child, id);
   const int channel = process ? ::fcntl((*process)->channel(), F_DUPFD_CLOEXEC, 3) : -1;
   if (channel < 0) {
     const Bytes why = process ? "no descriptor is left" : process.error().message;
@@ -156,6 +173,12 @@ void Worker::act(const Kill& action) {
   if (child != children_.end()) child->second->process->kill_group();
 }
 
+void Worker::act(const Recall& action) {
+  const auto child = children_.find(action.child);
+  if (child == children_.end()) return;
+  pool_.recalled(action.child, child->second->process->recall(action.given), now());
+}
+
 void Worker::act(const SetLease& action) {
   const auto child = children_.find(action.child);
   if (child != children_.end()) child->second->process->set_lease(action.end);
@@ -165,7 +188,7 @@ void Worker::act(const WriteFrame& action) {
   const auto found = children_.find(action.child);
   if (found == children_.end()) return;
   const auto& child = found->second;
-  child->out.push_back(framed(action.frame));
+  append_frame(child->out, action.frame);
   if (child->writing) return;
   child->writing = true;
   runtime_.spawn(gate_, "worker.write", write_out(child));
@@ -173,9 +196,8 @@ void Worker::act(const WriteFrame& action) {
 
 net::Task<void> Worker::write_out(std::shared_ptr<Running> child) {
   while (!child->out.empty()) {
-    const Bytes frame = std::move(child->out.front());
-    child->out.pop_front();
-    const auto [error, bytes] = co_await asio::async_write(child->socket, asio::buffer(frame), kAwait);
+    const Bytes frames = std::exchange(child->out, {});
+    const auto [error, bytes] = co_await asio::async_write(child->socket, asio::buffer(frames), kAwait);
     if (error) break;  // it is dying, or closed its channel: the reader notices
   }
   child->writing = false;
@@ -205,17 +227,23 @@ bool Worker::read_frames(Running& child) {
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
     if (n <= 0) return !(child.silent = true);
     child.in.append(piece, static_cast<std::size_t>(n));
+    std::vector<ByteView> frames;
+    std::size_t at = 0;
     for (;;) {
-      auto frame = take_frame(child.in);
-      if (!frame) return !(child.silent = true);
-      if (!*frame) break;
-      pool_.child_said(child.id, **frame, now());
+      const auto frame = take_frame(child.in, at);
+      if (!frame) child.silent = true;
+      if (!frame || !*frame) break;
+      frames.push_back(**frame);
     }
+    pool_.child_said(child.id, frames, now());
+    child.in.erase(0, at);
+    if (child.silent) return false;
   }
 }
 
 net::Task<void> Worker::reap() {
   asio::signal_set signals(runtime_.context(), SIGCHLD);
+  reap_all();  // who ended before the line above
   for (;;) {
     const auto [error, signal] = co_await signals.async_wait(kAwait);
     if (error) co_return;
@@ -225,7 +253,8 @@ net::Task<void> Worker::reap() {
 
 // Looks before it reaps: until then the pid, and with it the group's id, cannot belong to anybody else.
 void Worker::reap_all() {
-  for (;;) {
+  bool any = false;
+  for (;; any = true) {
     siginfo_t seen{};
     if (::waitid(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT) != 0 || seen.si_pid == 0) break;
     const auto same = [&](const auto& entry) { return entry.second->process->pid() == seen.si_pid; };
@@ -238,11 +267,16 @@ void Worker::reap_all() {
       static_cast<void>(child->socket.close(ignored));
       children_.erase(found);
       const bool exited = seen.si_code == CLD_EXITED;
-      pool_.child_ended(
-          child->id, {.status = exited ? seen.si_status : 0, .signal = exited ? 0 : seen.si_status}, now());
+      pool_.child_ended(child->id,
+                        {.status = exited ? seen.si_status : 0,
+                         .signal = exited ? 0 : seen.si_status,
+                         .begun = child->process->begun()},
+                        now());
     }
     ::waitpid(seen.si_pid, nullptr, 0);
   }
+  // What a child left behind is ours now, and so is, once that has ended, what it left behind in its turn.
+  if (any) kill_strays(processes_, [this](ChildId id) { return children_.contains(id); });
   carry_out();
 }
 
@@ -269,6 +303,7 @@ net::Task<net::Response> Worker::handle(net::RequestHead& head, net::RequestBody
     out.begin_object().field("child", std::int64_t{child.id});
     out.field("pid", std::int64_t{running != children_.end() ? running->second->process->pid() : 0});
     out.field("state", to_string(child.state)).field("job", child.job).field("task", child.task);
+    out.field("ahead", static_cast<std::int64_t>(child.ahead));
     out.field("since", to_ms(child.since)).end_object();
   }
   const PoolCounts& counts = status.counts;

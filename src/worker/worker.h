@@ -47,7 +47,13 @@ struct WorkerHooks {
 
 class Worker final : public net::Handler {
  public:
-  Worker(WorkerSetup setup, WorkerHooks hooks, const os::Clock& clock, os::Entropy& entropy, LogSink& log);
+  struct System {
+    const os::Clock& clock;
+    os::Entropy& entropy;
+    os::Processes& processes;
+    LogSink& log;
+  };
+  Worker(WorkerSetup setup, WorkerHooks hooks, System system);
   ~Worker() override;
 
   Status start();
@@ -65,13 +71,15 @@ class Worker final : public net::Handler {
   void act(Receive action);
   void act(CancelReceive action);
   void act(ChangeVisibility action);
-  void act(DeleteMessage action);
+  void act(DeleteMessages action);
   void act(PutObject action);
   void act(GetObject action);
+  void act(EraseObject action);
   void act(SendDead action);
   void act(Prepare action);
   void act(const Spawn& action);
   void act(const Kill& action);
+  void act(const Recall& action);
   void act(const SetLease& action);
   void act(const WriteFrame& action);
   void act(const Say& action);
@@ -79,13 +87,15 @@ class Worker final : public net::Handler {
 
   net::Task<void> receive(Receive action, std::shared_ptr<remote::Cancel> cancel);
   net::Task<void> change_visibility(ChangeVisibility action);
-  net::Task<void> erase(DeleteMessage action);
+  net::Task<void> erase(DeleteMessages action);
   net::Task<void> put(PutObject action);
   net::Task<void> get(GetObject action);
+  net::Task<void> erase_object(EraseObject action);
   net::Task<void> send_dead(SendDead action);
   net::Task<void> prepare(Ready ready);
 
   net::Task<void> keep_time();
+  net::Task<void> watch_memory();
   net::Task<void> wait_for_signals();
   net::Task<void> reap();
   void reap_all();
@@ -96,6 +106,7 @@ class Worker final : public net::Handler {
   WorkerSetup setup_;
   WorkerHooks hooks_;
   const os::Clock& clock_;
+  os::Processes& processes_;
   LogSink& log_;
   net::Runtime runtime_;
   remote::Services services_;

@@ -31,6 +31,14 @@ Outcome<void> outcome_of(const std::expected<void, remote::Fault>& entry) {
   return std::unexpected(std::move(failure));
 }
 
+Outcome<std::vector<Outcome<void>>> outcomes_of(const remote::Answer<remote::EachOutcome>& answer) {
+  if (!answer) return std::unexpected(failure_of(answer.error()));
+  std::vector<Outcome<void>> out;
+  out.reserve(answer->size());
+  for (const auto& entry : *answer) out.push_back(outcome_of(entry));
+  return out;
+}
+
 template <class T>
 Outcome<Bytes> outcome_of(remote::Answer<T> answer) {
   if (!answer) return std::unexpected(failure_of(answer.error()));
@@ -53,9 +61,12 @@ void Worker::act(CancelReceive action) {
 void Worker::act(ChangeVisibility action) {
   runtime_.spawn(gate_, "worker.visibility", change_visibility(std::move(action)));
 }
-void Worker::act(DeleteMessage action) { runtime_.spawn(gate_, "worker.delete", erase(std::move(action))); }
+void Worker::act(DeleteMessages action) { runtime_.spawn(gate_, "worker.delete", erase(std::move(action))); }
 void Worker::act(PutObject action) { runtime_.spawn(gate_, "worker.put", put(std::move(action))); }
 void Worker::act(GetObject action) { runtime_.spawn(gate_, "worker.get", get(std::move(action))); }
+void Worker::act(EraseObject action) {
+  runtime_.spawn(gate_, "worker.erase", erase_object(std::move(action)));
+}
 void Worker::act(SendDead action) { runtime_.spawn(gate_, "worker.send", send_dead(std::move(action))); }
 void Worker::act(Prepare action) {
   runtime_.spawn(gate_, "worker.prepare", prepare(std::move(action.ready)));
@@ -66,14 +77,19 @@ net::Task<void> Worker::receive(Receive action, std::shared_ptr<remote::Cancel> 
   auto answer = co_await sqs_.receive({.queue_url = urls_[action.queue].url,
                                        .max = action.max,
                                        .visibility_s = static_cast<int>(visibility.count()),
-                                       .wait_s = 20},
+                                       .wait_s = 20,
+                                       .attributes = action.attributes},
                                       {.timeout = setup_.pool.request_timeout}, cancel.get());
   receives_.erase(action.op);
   Outcome<std::vector<Message>> messages;
   if (answer) {
     for (auto& message : *answer) {
-      messages->push_back(
-          {std::move(message.id), std::move(message.receipt), std::move(message.body), message.receives});
+      messages->push_back({.id = std::move(message.id),
+                           .receipt = std::move(message.receipt),
+                           .body = std::move(message.body),
+                           .receives = message.receives,
+                           .sent = message.sent,
+                           .attributes = std::move(message.attributes)});
     }
   } else {
     messages = std::unexpected(failure_of(answer.error()));
@@ -87,26 +103,14 @@ net::Task<void> Worker::change_visibility(ChangeVisibility action) {
   for (const Visibility& entry : action.entries) entries.push_back({entry.receipt, entry.seconds});
   const auto answer = co_await sqs_.change_visibility(urls_[action.queue].url, std::move(entries),
                                                       {.timeout = action.timeout});
-  Outcome<std::vector<Outcome<void>>> outcomes;
-  if (answer) {
-    for (const auto& entry : *answer) outcomes->push_back(outcome_of(entry));
-  } else {
-    outcomes = std::unexpected(failure_of(answer.error()));
-  }
-  pool_.visibility_changed(action.op, std::move(outcomes), now());
+  pool_.visibility_changed(action.op, outcomes_of(answer), now());
   carry_out();
 }
 
-net::Task<void> Worker::erase(DeleteMessage action) {
+net::Task<void> Worker::erase(DeleteMessages action) {
   const auto answer =
-      co_await sqs_.erase(urls_[action.queue].url, {action.receipt}, {.timeout = action.timeout});
-  Outcome<Bytes> outcome = Bytes();
-  if (!answer) {
-    outcome = std::unexpected(failure_of(answer.error()));
-  } else if (const auto entry = outcome_of(answer->front()); !entry) {
-    outcome = std::unexpected(entry.error());
-  }
-  pool_.finished(action.op, std::move(outcome), now());
+      co_await sqs_.erase(urls_[action.queue].url, std::move(action.receipts), {.timeout = action.timeout});
+  pool_.deleted(action.op, outcomes_of(answer), now());
   carry_out();
 }
 
@@ -124,6 +128,13 @@ net::Task<void> Worker::get(GetObject action) {
   auto answer =
       co_await s3_.get(task::system_bucket(setup_.app), std::move(action.key), {.timeout = action.timeout});
   pool_.finished(action.op, outcome_of(std::move(answer)), now());
+  carry_out();
+}
+
+net::Task<void> Worker::erase_object(EraseObject action) {
+  const auto answer =
+      co_await s3_.erase(task::system_bucket(setup_.app), std::move(action.key), {.timeout = action.timeout});
+  pool_.finished(action.op, answer ? Outcome<Bytes>() : std::unexpected(failure_of(answer.error())), now());
   carry_out();
 }
 
@@ -166,7 +177,7 @@ net::Task<void> Worker::prepare(Ready ready) {
     backoff = std::min(backoff * 2, kPrepareBackoffMax);
   }
   if (pool_.draining()) co_return;
-  pool_.prepared(setup.polled, now());
+  pool_.prepared(setup.polled, sqs_.batch_max(), now());
   carry_out();
   act(Say{Severity::kNotice,
           "worker_ready",

@@ -51,6 +51,8 @@ def request_id(up: Up) -> str:
     error = {"type": "ValueError", "message": "no page", "traceback": "Traceback:\n  line 3\x1b[31m\n"}
     mark = {"v": 1, "id": DEAD, "state": "dead", "attempts": 5, "last_error": error}
     s3.put_object(Bucket="headrace-probe", Key=f"mark/{DEAD}", Body=json.dumps(mark))
+    result = {"v": 1, "id": DEAD, "task": "shop.parse", "state": "dead", "error": error}
+    s3.put_object(Bucket="headrace-probe", Key=f"result/{DEAD}", Body=json.dumps(result))
     sqs = client(up, "sqs")
     url = sqs.create_queue(QueueName="default-dead")["QueueUrl"]
     for number in range(25):
@@ -86,6 +88,7 @@ def test_a_dead_job_is_told_with_its_error_and_its_letter(up: Up, request_id: st
     told = jobs(up, DEAD)
     assert told.returncode == 0, told.stderr
     assert "error      ValueError: no page\n    Traceback:\n" in told.stdout
+    assert told.stdout.count("Traceback:") == 1, "once, though result and mark both have it"
     assert "\x1b" not in told.stdout
     assert "dead letter in default-dead" in told.stdout and "headrace-reason    exception" in told.stdout
 

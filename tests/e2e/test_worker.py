@@ -252,8 +252,7 @@ def test_a_killed_worker_takes_its_children_along_and_the_next_one_runs_the_task
     place.worker()
     result = place.result(job, within=90)  # the lease of 60 s runs out first
     assert (result["state"], result["attempts"]) == ("done", 1)
-    mark = place.mark(job)
-    assert mark and mark["state"] == "started", "unexplained: it ran alone, and its mark said so first"
+    until(lambda: place.mark(job) is None)
 
 
 def test_the_store_may_come_later_and_may_restart(place: Place) -> None:
@@ -304,3 +303,190 @@ def test_a_second_worker_of_a_pool_is_refused(place: Place) -> None:
     started(place, "@headrace.task\ndef one() -> int:\n    return 1\n").worker()
     code, text = failed(place)
     assert code == 4 and "worker-default.sock" in text
+
+
+def test_a_consumer_gets_the_messages_of_its_queue_as_they_are(place: Place) -> None:
+    worker = started(
+        place,
+        f"@headrace.consumer(queue='orders', retries=1, {FAST})\n"
+        "def order(message: headrace.Message) -> None:\n"
+        "    if message.body == 'bad':\n        raise ValueError('not an order')\n"
+        "    number, sender = message.json()['n'], message.attributes['from']\n"
+        "    headrace.current().log.info('got %s from %s', number, sender)\n",
+    ).worker()
+    attributes = {"from": {"DataType": "String", "StringValue": "till"}}
+    for body in ('{"n": 7}', "bad"):
+        place.client("sqs").send_message(
+            QueueUrl=place.url("orders"), MessageBody=body, MessageAttributes=attributes
+        )
+    assert "got 7 from till" in worker.wait_for("task_log")[0]
+    letter = place.dead_letter("orders")
+    assert (letter["body"], letter["headrace-task"]) == ("bad", "shop_tasks.order")
+    assert letter["headrace-attempts"] == "2"
+    until(lambda: place.depth("orders") == 0)
+
+
+def test_a_job_that_expired_is_a_dead_letter_and_never_runs(place: Place) -> None:
+    worker = started(
+        place, "@headrace.task\ndef nap(s: float) -> None:\n    time.sleep(s)\n"
+    ).worker()
+    place.python("import shop_tasks; shop_tasks.nap.delay(2); shop_tasks.nap.using(expires=0.5).delay(0)")
+    assert place.dead_letter()["headrace-reason"] == "expired"
+    assert len(worker.lines("job_started")) == 1
+
+
+# ---- async handlers
+
+
+def test_async_handlers_run_beside_each_other_in_one_child(place: Place) -> None:
+    """No one ends before all have begun."""
+    worker = started(
+        place,
+        "import asyncio\nhere = []\n"
+        "@headrace.task\nasync def meet(count: int) -> int:\n"
+        "    here.append(1)\n"
+        "    while len(here) < count:\n        await asyncio.sleep(0.01)\n"
+        "    return os.getpid()\n",
+    ).worker()
+    jobs = place.python(
+        "import shop_tasks\nfor job in shop_tasks.meet.many([(60,)] * 60): print(job.id)"
+    ).split()
+    assert len({place.result(job)["result"] for job in jobs}) == 1
+    assert worker.status()["counts"]["failed"] == 0
+
+
+def test_an_async_handler_is_cancelled_at_its_timeout_and_others_go_on(place: Place) -> None:
+    worker = started(
+        place,
+        "import asyncio\n"
+        "@headrace.task(timeout=1, retries=0)\nasync def hang() -> None:\n    await asyncio.sleep(1000)\n"
+        "@headrace.task\nasync def nap() -> str:\n    await asyncio.sleep(2)\n    return 'slept'\n",
+    ).worker()
+    other = place.send("nap")
+    place.send("hang")
+    letter = place.dead_letter()
+    assert (letter["headrace-reason"], letter["headrace-attempts"]) == ("timeout", "1")
+    assert place.result(other)["attempts"] == 1
+    assert len(worker.lines("child_started")) == 1
+
+
+def test_a_crash_among_async_handlers_is_blamed_on_the_one_that_did_it(place: Place) -> None:
+    worker = started(
+        place,
+        f"import asyncio\n@headrace.task(retries=5, {FAST})\nasync def nap(crash: bool) -> str:\n"
+        "    await asyncio.sleep(0.3)\n"
+        "    if crash:\n        os._exit(3)\n"
+        "    return 'slept'\n",
+    ).worker()
+    jobs = place.python(
+        "import shop_tasks\nfor job in shop_tasks.nap.many([(n == 5,) for n in range(10)]): print(job.id)"
+    ).split()
+    results = [place.result(job, within=90) for job in jobs]
+    assert [result["state"] for result in results] == ["done"] * 5 + ["dead"] + ["done"] * 4
+    assert results[5]["error"]["type"] == "Crashed"
+    assert [result["attempts"] for result in results] == [1] * 5 + [3] + [1] * 4
+    assert worker.status()["counts"]["crashed"] == 3
+
+
+# ---- many at a time
+
+
+def test_a_child_that_dies_takes_no_job_along_that_it_had_not_begun(place: Place) -> None:
+    """A burst of short tasks lies ahead of the child when one of them ends it."""
+    source = (
+        f"@headrace.task(retries=5, {FAST})\n"
+        "def short(number: int) -> int:\n"
+        "    with open('runs', 'a') as runs:\n        runs.write(f'{number}\\n')\n"
+        "    if number == 150 and headrace.current().attempt == 1:\n        os._exit(3)\n"
+        "    return number\n"
+    )
+    worker = started(place, source).worker()
+    place.python("import shop_tasks; shop_tasks.short.many([(n,) for n in range(300)])")
+    until(lambda: place.depth() == 0)
+    runs = [int(line) for line in (place.folder / "runs").read_text().split()]
+    assert sorted(runs) == sorted([*range(300), 150]), "one run more, of the one that crashed"
+    counts = worker.status()["counts"]
+    assert (counts["done"], counts["failed"], counts["crashed"]) == (300, 1, 1)
+
+
+def test_a_long_task_lets_go_what_waits_behind_it(place: Place) -> None:
+    source = (
+        "@headrace.task\ndef work(number: int) -> int:\n"
+        "    while number == 40 and not os.path.exists('go'):\n        time.sleep(0.02)\n"
+        "    return number\n"
+    )
+    worker = started(place, source, 'processes = "2..2"').worker()
+    jobs = place.python(
+        "import shop_tasks\n"
+        "for job in shop_tasks.work.many([(n,) for n in range(100)]): print(job.id)"
+    ).split()
+    for number, job in enumerate(jobs):
+        if number != 40:
+            assert place.result(job)["attempts"] == 1
+    assert worker.status()["counts"]["done"] == 99
+    (place.folder / "go").touch()
+    assert place.result(jobs[40])["attempts"] == 1
+
+
+# ---- limits of a child
+
+
+def test_a_soft_limit_is_raised_in_the_handler(place: Place) -> None:
+    started(
+        place,
+        "@headrace.task(soft_timeout=0.3, timeout=30)\n"
+        "def patient() -> str:\n"
+        "    try:\n        time.sleep(20)\n"
+        "    except headrace.SoftTimeLimit as limit:\n        return str(limit)\n"
+        "    return 'slept'\n"
+        "@headrace.task(soft_timeout=0.3, timeout=30, retries=0)\n"
+        "def spins() -> None:\n"
+        "    while True:\n        pass\n",
+    ).worker()
+    assert place.result(place.send("patient"))["result"].endswith("ran longer than its soft limit, 0.3 s")
+    place.send("spins")
+    assert place.dead_letter()["headrace-error"].startswith("headrace.SoftTimeLimit: ")
+
+
+def test_a_task_that_takes_too_much_memory_is_ended_while_it_runs(place: Place) -> None:
+    worker = started(
+        place,
+        "import subprocess, sys\n"
+        f"@headrace.task(retries=0, {FAST})\n"
+        "def balloon(in_child: bool) -> None:\n"
+        "    grow = 'a = []\\nwhile True: a.append(bytes(1 << 20) + b\"x\")'\n"
+        "    if in_child:\n        subprocess.run([sys.executable, '-c', grow])\n"
+        "    exec(grow)\n"
+        "@headrace.task\ndef modest() -> int:\n    return 1\n",
+        'memory = "150M"',
+    ).worker()
+    for in_child in (False, True):
+        place.send("balloon", in_child)
+        letter = place.dead_letter()
+        assert (letter["headrace-reason"], letter["headrace-attempts"]) == ("memory", "1")
+        assert letter["headrace-error"].startswith("MemoryLimit: its processes used ")
+    assert place.result(place.send("modest"))["result"] == 1
+    assert worker.status()["counts"]["crashed"] == 2
+
+
+def test_a_child_is_replaced_after_so_many_jobs(place: Place) -> None:
+    worker = started(
+        place, "@headrace.task\ndef who() -> int:\n    return os.getpid()\n", "recycle = 10"
+    ).worker()
+    jobs = place.python(
+        "import shop_tasks\nfor job in shop_tasks.who.many([()] * 35): print(job.id)"
+    ).split()
+    pids = [place.result(job)["result"] for job in jobs]
+    assert sorted(map(pids.count, set(pids))) == [5, 10, 10, 10]
+    assert len(worker.lines("child_retired")) == 3
+
+
+def test_a_pool_shrinks_to_its_least_when_there_is_nothing_to_do(place: Place) -> None:
+    worker = started(
+        place, "@headrace.task\ndef nap() -> None:\n    time.sleep(1)\n", 'processes = "1..3"'
+    ).worker()
+    for _ in range(6):
+        place.send("nap", keep_result=False)
+    until(lambda: len(worker.status()["children"]) == 3)
+    until(lambda: len(worker.status()["children"]) == 1, within=90)
+    assert "signal" not in "".join(worker.lines("child_ended"))

@@ -43,6 +43,7 @@ class Child:
         )
         theirs.close()
         os.close(lease)
+        self.given = 0
         self.socket = ours
         self.socket.settimeout(READY_WITHIN_S)
 
@@ -63,12 +64,13 @@ class Child:
             data += piece
         return data
 
-    def run(self, task: str, *args: Any, **frame: Any) -> dict[str, Any]:
-        """The frame that ends the job; log frames before it are kept in `logs`."""
-        self.logs: list[dict[str, Any]] = []
+    def give(self, task: str, *args: Any, **frame: Any) -> None:
+        """One more job."""
+        self.given += 1
         self.send(
             {
                 "op": "run",
+                "n": self.given,
                 "id": "0190b0a0-0000-7000-8000-000000000000",
                 "task": task,
                 "args": list(args),
@@ -82,6 +84,21 @@ class Child:
             }
             | frame
         )
+
+    def begun(self) -> int:
+        """The number of the last job that it began."""
+        return int(ctypes.c_uint64.from_buffer(self.lease, 8).value)
+
+    def take_back(self) -> int:
+        """What it has not begun: it never will. The number of the last that it began."""
+        begun = self.begun()
+        ctypes.c_uint64.from_buffer(self.lease, 8).value = self.given
+        return begun
+
+    def run(self, task: str, *args: Any, **frame: Any) -> dict[str, Any]:
+        """The frame that ends the job; log frames before it are kept in `logs`."""
+        self.logs: list[dict[str, Any]] = []
+        self.give(task, *args, **frame)
         while (got := self.receive())["op"] == "log":
             self.logs.append(got)
         return got

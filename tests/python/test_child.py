@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import signal
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -75,8 +76,19 @@ def forks(n: int) -> int:
     for process in processes: process.join()
     return sum(process.exitcode for process in processes)
 
+@headrace.task
+def waits(path: str) -> str:
+    import os
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return path
+
 def say():
     for _ in range(200): logging.getLogger("forked").info("x" * 1000)
+
+@headrace.consumer(queue="orders")
+def order(message: headrace.Message) -> None:
+    logging.getLogger("orders").info("%s %s", message.json(), dict(message.attributes))
 
 @headrace.on("s3:ObjectCreated:*", bucket="inbox", prefix="in/", suffix=".pdf")
 def arrived(event: headrace.Event) -> dict:
@@ -120,6 +132,7 @@ def test_it_says_what_its_modules_declare(start: Start) -> None:
         "backoff_cap": 600.0,
         "timeout": 60.0,
         "keep_result": True,
+        "async": False,
         "aliases": ["old.add"],
     }
     assert not tasks["app_tasks.silent"]["keep_result"]
@@ -134,6 +147,7 @@ def test_it_says_what_its_modules_declare(start: Start) -> None:
             "queue": "on-app_tasks-arrived",
         }
     ]
+    assert ready["consumers"] == [{"task": "app_tasks.order", "queue": "orders"}]
 
 
 def test_it_runs_tasks_and_ends_when_asked(child: Child) -> None:
@@ -146,6 +160,22 @@ def test_it_runs_tasks_and_ends_when_asked(child: Child) -> None:
     assert child.run("app_tasks.later", 4)["result"] == 4
     assert child.run("app_tasks.silent", 4, keep_result=False)["result"] is None
     assert child.stop() == 0
+
+
+def test_what_is_taken_back_before_it_began_never_begins(child: Child, tmp_path: pathlib.Path) -> None:
+    first, go = tmp_path / "first", tmp_path / "go"
+    first.touch()
+    assert child.run("app_tasks.waits", str(first))["op"] == "done"
+    child.give("app_tasks.waits", str(go))
+    child.give("app_tasks.add", 1, 1)
+    child.give("app_tasks.add", 2, 2)
+    while child.begun() < 2:
+        time.sleep(0.01)
+    assert child.take_back() == 2
+    go.touch()
+    assert child.receive()["result"] == str(go)
+    assert child.run("app_tasks.add", 3, 3)["result"] == 6
+    assert [log["message"] for log in child.logs] == ["adding 3"]
 
 
 def test_a_task_knows_its_job(child: Child) -> None:
@@ -200,6 +230,13 @@ def test_an_event_becomes_the_handlers_argument(child: Child) -> None:
     assert child.run("app_tasks.arrived", event=event)["result"] == event | {"time": 1767323045.678}
 
 
+def test_a_message_becomes_the_consumers_argument(child: Child) -> None:
+    event = {"id": "m", "body": '{"n": 1}', "sent": 1700000000000, "attributes": {"from": "till"}}
+    done = child.run("app_tasks.order", event=event, keep_result=False)
+    assert (done["op"], done["result"]) == ("done", None)
+    assert child.logs[0]["message"] == "{'n': 1} {'from': 'till'}"
+
+
 def test_an_import_error_names_file_and_line(start: Start, tmp_path: pathlib.Path) -> None:
     child = start("import headrace\n\nimport not_there\n")
     failed = child.receive()
@@ -246,10 +283,7 @@ def wait_for_file(path: pathlib.Path, child: Child) -> str:
 
 
 def test_the_parents_end_ends_a_running_job_and_its_processes(child: Child, tmp_path: pathlib.Path) -> None:
-    child.send(
-        {"op": "run", "id": "j", "task": "app_tasks.hang", "args": [str(tmp_path / "pid")], "kwargs": {}}
-        | {"event": None, "attempt": 1, "timeout": 9, "keep_result": True, "queue": "q", "request_id": None}
-    )
+    child.give("app_tasks.hang", str(tmp_path / "pid"))
     grandchild = int(wait_for_file(tmp_path / "pid", child))
     child.socket.close()
     assert child.process.wait(timeout=30) == -signal.SIGKILL
