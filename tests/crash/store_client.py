@@ -101,6 +101,7 @@ class Client:
     def __init__(self, store: StoreProcess) -> None:
         self.store = store
         self.connection: http.client.HTTPConnection | None = None
+        self.next_page = 0  # of messages looked at, as the last answer said it
 
     def request(
         self, service: str, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
@@ -117,6 +118,7 @@ class Client:
             self.connection.request(method, path, body, dict(request.headers))
             response = self.connection.getresponse()
             answer = response.read()
+            self.next_page = int(response.headers.get("x-headrace-next", 0))
         except (OSError, http.client.HTTPException) as error:
             self.connection = None
             raise Unknown(str(error)) from error

@@ -5,9 +5,9 @@ help() {
   cat <<'END'
 usage: ./dev setup [GROUP...]
 
-Installs the Debian packages of packaging/packages.txt (groups: build run test lint bench; all without)
-with apt, as root or through sudo, and the npm packages of the client tests. Services that come with a
-package are not started. Says what it installs; installs nothing that is there.
+Installs the Debian packages of packaging/packages.txt (groups: build run test lint bench, which are all
+without one, and peers) with apt, as root or through sudo, and the npm packages of the client tests. Services
+that come with a package are not started. Says what it installs; installs nothing that is there.
 END
 }
 
@@ -15,7 +15,7 @@ main() {
   local group
   for group in "$@"; do
     case $group in
-      build | run | test | lint | bench) ;;
+      build | run | test | lint | bench | peers) ;;
       *) usage_error "there is no package group '$group'" ;;
     esac
   done

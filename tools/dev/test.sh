@@ -14,6 +14,7 @@ Without a PART: all of these, in this order. From a bare Debian 12 on 2 cores: u
   clients   real SQS and S3 clients against a running store: boto3, the AWS CLI, the JavaScript SDK
   python    the Python package: sending, results, buckets, installs; the example's own tests
   crash     kill -9 under load, restart, and compare
+  powerloss power cuts and errors of a disk under ext4, XFS and Btrfs; needs root, FUSE and loop devices
   e2e       whole processes: starting, stopping, bad configuration, full disks
   browser   the example's page in headless Chromium
   asan      the layers' tests and the fuzzers' corpora under the address and undefined-behaviour sanitizers
@@ -26,7 +27,7 @@ Not part of a whole run:
 END
 }
 
-all_parts=(unit sim clients python crash e2e browser asan tsan lint)
+all_parts=(unit sim clients python crash powerloss e2e browser asan tsan lint)
 core_layers='base|codec|os|sim|storage|queue|object|commit|task|supervise|web|worker'
 threaded_layers='os|storage|commit|net|web'
 
@@ -173,6 +174,7 @@ part_clients() { pytest_part clients tests/clients tests/conformance; }
 part_python() { pytest_part python tests/python examples/documents/tests; }
 part_browser() { pytest_part browser tests/browser; }
 part_crash() { pytest_part crash tests/crash; }
+part_powerloss() { pytest_part powerloss tests/powerloss; }
 part_e2e() { pytest_part e2e tests/e2e; }
 
 part_boot() {
