@@ -23,6 +23,8 @@ Bytes configuration_id(const std::vector<TriggerSpec>& triggers, std::size_t ind
   return before == 0 ? id : id + "-" + std::to_string(before + 1);
 }
 
+const Pool::TaskSpecPtr Pool::kNoSpec = std::make_shared<const TaskSpec>();
+
 Pool::Pool(PoolOptions options, os::Entropy& entropy) : options_(std::move(options)), entropy_(entropy) {}
 
 std::vector<Action> Pool::take() { return std::exchange(actions_, {}); }
@@ -44,7 +46,7 @@ void Pool::say(Severity severity, Bytes event, const Held& held,
     const task::Envelope& call = held.job().call;
     all.emplace_back("job", call.id);
     if (!call.request_id.empty()) all.emplace_back("request", call.request_id);
-    all.emplace_back("task", held.spec.name.empty() ? call.task : held.spec.name);
+    all.emplace_back("task", held.spec->name.empty() ? call.task : held.spec->name);
   }
   all.emplace_back("queue", queues_[held.queue].name);
   all.emplace_back("attempt", std::to_string(held.mark.attempts + (held.end == End::kNone ? 1 : 0)));
@@ -73,14 +75,18 @@ void Pool::learn(const Ready& ready) {
   consumers_.clear();
   for (const ConsumerSpec& consumer : ready.consumers) consumers_[consumer.queue] = consumer.task;
   for (const TaskSpec& task : ready.tasks) {
-    tasks_[task.name] = task;
-    for (const Bytes& alias : task.aliases) tasks_.try_emplace(alias, task);
+    const auto shared = std::make_shared<const TaskSpec>(task);
+    tasks_[task.name] = shared;
+    for (const Bytes& alias : task.aliases) tasks_.try_emplace(alias, shared);
   }
   for (std::size_t i = 0; i < ready.triggers.size(); ++i) {
     const TriggerSpec& trigger = ready.triggers[i];
     by_configuration_[configuration_id(ready.triggers, i)] = trigger.task;
     by_trigger_queue_[trigger.queue].insert(trigger.task);
-    if (!tasks_.contains(trigger.task)) tasks_[trigger.task].name = trigger.task;
+    if (tasks_.contains(trigger.task)) continue;
+    TaskSpec unknown;
+    unknown.name = trigger.task;
+    tasks_[trigger.task] = std::make_shared<const TaskSpec>(std::move(unknown));
   }
   for (Queue& queue : queues_) learn_queue(queue);
 }
@@ -89,16 +95,16 @@ void Pool::learn(const Ready& ready) {
 void Pool::learn_queue(Queue& queue) const {
   bool any = false, all = true;
   for (const auto& [name, task] : tasks_) {
-    if (task.queue != queue.name) continue;
+    if (task->queue != queue.name) continue;
     any = true;
-    all = all && task.async;
+    all = all && task->async;
   }
   queue.async = any && all;
 }
 
 // An event belongs to the trigger whose notification it came by; one that we did not set up, to the queue's
 // only trigger.
-const TaskSpec* Pool::find_task(const Held& held) const {
+Pool::TaskSpecPtr Pool::find_task(const Held& held) const {
   const task::Job& job = held.job();
   Bytes name = job.call.task;
   if (!job.event.empty()) {
@@ -111,7 +117,7 @@ const TaskSpec* Pool::find_task(const Held& held) const {
     }
   }
   const auto found = tasks_.find(name);
-  return found != tasks_.end() ? &found->second : nullptr;
+  return found != tasks_.end() ? found->second : nullptr;
 }
 
 void Pool::settle(Instant now) {
@@ -133,7 +139,7 @@ void Pool::drain(Duration at_most, Instant now) {
   if (draining_) at_most = 0ms;
   Duration longest = 0ms;
   for (const auto& [id, held] : held_) {
-    if (held.step == Step::kGiven) longest = std::max(longest, held.spec.timeout);
+    if (held.step == Step::kGiven) longest = std::max(longest, held.spec->timeout);
   }
   if (!draining_) say(Severity::kNotice, "draining", {{"held", std::to_string(held_.size())}});
   draining_ = true;
@@ -225,7 +231,7 @@ PoolStatus Pool::status() const {
     const auto held = held_.find(child.given.empty() ? child.reserved : child.given.front().held);
     if (held == held_.end()) continue;
     status.job = held->second.job().call.id;
-    status.task = held->second.spec.name;
+    status.task = held->second.spec->name;
   }
   for (const Queue& queue : queues_) out.queues.push_back(queue.name);
   out.counts = counts_;

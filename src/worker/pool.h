@@ -23,11 +23,13 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace hr::worker {
@@ -48,10 +50,12 @@ struct PoolOptions {
   Duration queueing_limit = 1s;    // of a message that finds no free child
   Duration ahead_limit = 40ms;     // of the work, by what tasks took lately, that a child has before it
   std::size_t ahead_max = 400;     // jobs given to a child at a time
+  Duration stock_limit = 120ms;    // of the work that is received for a child, those given to it included
+  std::size_t stock_max = 1'000;   // messages received for a child
   Duration hostage_limit = 100ms;  // a job that runs longer than this lets go what waits behind it
   Duration stuck_limit = 10s;      // of a child that begins nothing of what it is given
   std::size_t requests_max = 64;   // for objects and dead letters, at a time
-  std::size_t held_max = 2'000;    // messages in hand; beyond it none is received
+  std::size_t held_max = 4'000;    // messages in hand; beyond it none is received
 };
 
 enum class ChildState : std::uint8_t { kStarting, kIdle, kBusy, kStopping, kKilled };
@@ -102,9 +106,11 @@ class Pool {
 
  private:
   using HeldId = std::uint64_t;
+  using TaskSpecPtr = std::shared_ptr<const TaskSpec>;
   using Ordinal = std::uint64_t;  // of a job among those given to one child, from 1
 
   enum class Step : std::uint8_t {
+    kBehind,        // another message of the same job is in hand: its turn comes after that
     kMarkLookup,    // GET the mark
     kResultLookup,  // GET the result: an earlier run may have stored it
     kBody,          // GET the arguments
@@ -120,6 +126,8 @@ class Pool {
   enum class End : std::uint8_t { kNone, kDone, kDead, kRetry, kRelease, kPark };
   enum class Doom : std::uint8_t { kNone, kTime, kMemory };  // why its child is to be killed
 
+  static const TaskSpecPtr kNoSpec;  // without a name
+
   struct Held {
     HeldId id = 0;
     std::size_t queue = 0;
@@ -128,17 +136,18 @@ class Pool {
     std::size_t at = 0;  // the job under way
     Nanos lease_end{}, renew_at{};
     bool renewing = false;
-    Step step = Step::kMarkLookup;
+    Step step = Step::kBehind;
     bool in_flight = false;  // the request of this step
     Nanos retry_at{};        // of this step
     std::uint32_t tries = 0;
     Nanos ready_since{};
     task::Mark mark;
     bool marked = false;            // the mark is there
+    bool second = false;            // another message of the job was in hand before it
     std::vector<Bytes> spent;       // keys of objects that its jobs, which ended well, need no more
     bool bare = false;              // its dead letter goes without attributes
     std::uint32_t unexplained = 0;  // receives that nothing accounts for: a suspect
-    TaskSpec spec;
+    TaskSpecPtr spec = kNoSpec;
     ChildId child = 0;
     Time started{};
     Nanos began{}, time_limit = Nanos::max();
@@ -172,6 +181,7 @@ class Pool {
     Nanos load{};            // expected of all it was given
     Nanos lease{};           // as it was told
     bool recalling = false;  // the answer is due
+    Ordinal recalled = 0;    // the last that was asked back
     bool retiring = false;   // it ends after the job it runs
     Nanos since{};           // of the state, or of the last job's beginning or end
     Nanos stuck_since{};     // it has begun nothing of what it was given then; 0: not so
@@ -209,7 +219,7 @@ class Pool {
   OpId new_op(Op op);
   void learn(const Ready& ready);
   void learn_queue(Queue& queue) const;
-  const TaskSpec* find_task(const Held& held) const;
+  TaskSpecPtr find_task(const Held& held) const;
   void tick_drain(Instant now);
   void leave(Exit::How how, Bytes message);
 
@@ -244,10 +254,12 @@ class Pool {
   void step_done(Held& held, const Bytes& answer, Instant now);
   void start_marked(Held& held, Instant now);
   void step_failed(Held& held, const Failure& failure, Instant now);
-  void forget(HeldId id);
+  void forget(HeldId id, Instant now);
 
   // pool_held.cc: what is known about a message's job, and how it ends
   void begin(Held& held, Instant now);
+  void let_go_of_job(const Held& held, Instant now);
+  void return_unlooked(Held& held, Instant now);
   void judge(Held& held, Instant now);
   void make_ready(Held& held, Instant now);
   void looked_up_mark(Held& held, const Bytes* text, Instant now);
@@ -306,6 +318,8 @@ class Pool {
 
   // Of held_, so that no report has to look at all of it:
   std::unordered_map<Bytes, HeldId> by_message_;
+  std::unordered_map<Bytes, HeldId> by_job_;            // the one whose turn it is
+  std::unordered_multimap<Bytes, HeldId> behind_;       // the others of the same job
   std::unordered_map<Bytes, std::uint32_t> busy_jobs_;  // with a child, or past kReady
   std::set<HeldId> ready_, suspects_;
   std::set<HeldId> waiting_;          // for retry_at, or the end of a renewal
@@ -316,13 +330,13 @@ class Pool {
   Nanos renew_floor_ = Nanos::max();  // no renewal is due before
   Nanos late_floor_ = Nanos::max();   // no ready one has waited too long before
 
-  std::map<Bytes, TaskSpec> tasks_;          // by name and alias
+  std::map<Bytes, TaskSpecPtr> tasks_;       // by name and alias
   std::map<Bytes, Nanos> took_;              // by name: as Queue::typical
   std::map<Bytes, Bytes> by_configuration_;  // notification id -> task
   std::map<Bytes, std::set<Bytes>> by_trigger_queue_;
   std::map<Bytes, Bytes> consumers_;  // queue -> task
-  std::set<Bytes> done_;              // ids and send times of jobs done here lately
-  std::deque<Bytes> done_order_;
+  std::unordered_set<Bytes> done_;    // ids and send times of jobs done here lately
+  std::deque<const Bytes*> done_order_;
   PoolCounts counts_;
   HeldId next_held_ = 1;
   OpId next_op_ = 1;

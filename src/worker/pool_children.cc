@@ -56,7 +56,8 @@ void Pool::tick_child(Child& child, Instant now) {
   }
   if (child.state == ChildState::kStopping && age >= kStopLimit) kill(child, now);
   if (child.state != ChildState::kBusy || child.given.empty()) return;
-  if (child.given.size() > child.running && age >= options_.hostage_limit) recall(child);
+  const bool behind = child.given.size() > child.running && child.last_given > child.recalled;
+  if (behind && age >= options_.hostage_limit) recall(child);
   if (child.stuck_since != Nanos{} && now.boot >= child.stuck_since + options_.stuck_limit) recall(child);
   end_late(child, now);
 }
@@ -278,7 +279,7 @@ void Pool::job_ended_with_child(Held& held, ChildId child, ChildEnd how, Instant
   }
   if (held.doom == Doom::kTime) {
     const Bytes text = fmt::format("it ran longer than {} s and was ended",
-                                   static_cast<double>(held.spec.timeout.count()) / 1000);
+                                   static_cast<double>(held.spec->timeout.count()) / 1000);
     return end_failed(held, {.type = "TimeLimit", .message = text, .traceback = ""}, "timeout", true,
                       std::nullopt, now);
   }

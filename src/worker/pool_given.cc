@@ -21,14 +21,14 @@ Nanos average(Nanos known, Nanos unknown, Nanos took) {
 
 void Pool::learn_time(const Held& held, Nanos took) {
   took = std::clamp(took, Nanos{}, kUnknown - kAround - Nanos(1)) + kAround;
-  Nanos& task = took_.try_emplace(held.spec.name, kUnknown).first->second;
+  Nanos& task = took_.try_emplace(held.spec->name, kUnknown).first->second;
   Nanos& typical = queues_[held.queue].typical;
   task = average(task, kUnknown, took);
   typical = average(typical, kUnknown, took);
 }
 
 Nanos Pool::expected(const Held& held) const {
-  const auto found = took_.find(held.spec.name);
+  const auto found = took_.find(held.spec->name);
   return found != took_.end() ? found->second : kUnknown;
 }
 
@@ -77,7 +77,7 @@ void Pool::fill_children(Instant now) {
     // Those without a job first, the one that has had none for longest; then who will be free first.
     Child& child = **std::ranges::min_element(
         fillable, {}, [](const Child* one) { return std::pair(one->load, one->since); });
-    if (!open(child, held.spec.async, now) || !start(held, child, now)) continue;
+    if (!open(child, held.spec->async, now) || !start(held, child, now)) continue;
     busy = true;
     if (held.suspect()) return;
   }
@@ -114,9 +114,9 @@ void Pool::run(Held& held, Child& child, Instant now) {
   enter(held, Step::kGiven);
   held.in_flight = false;
   held.time_limit = Nanos::max();
-  child.given.push_back({++child.last_given, held.id, call.id, expected(held), held.spec.async});
+  child.given.push_back({++child.last_given, held.id, call.id, expected(held), held.spec->async});
   child.load += child.given.back().expected;
-  if (!held.spec.async) ++child.plain;
+  if (!held.spec->async) ++child.plain;
   ++busy_jobs_[call.id];
   if (child.given.size() == 1 || held.lease_end < child.lease) {
     child.lease = held.lease_end;
@@ -125,12 +125,12 @@ void Pool::run(Held& held, Child& child, Instant now) {
   advance(child, now);
   actions_.emplace_back(WriteFrame{child.id, write_run({.ordinal = child.last_given,
                                                         .id = call.id,
-                                                        .task = held.spec.name,
+                                                        .task = held.spec->name,
                                                         .args = call.args,
                                                         .kwargs = call.kwargs,
                                                         .event = held.job().event,
                                                         .attempt = held.mark.attempts + 1,
-                                                        .timeout = held.spec.timeout,
+                                                        .timeout = held.spec->timeout,
                                                         .keep_result = call.keep_result,
                                                         .queue = queues_[held.queue].name,
                                                         .request_id = call.request_id})});
@@ -150,7 +150,7 @@ void Pool::advance(Child& child, Instant now) {
     Held& held = found->second;
     held.began = now.boot;
     held.started = now.wall;
-    held.time_limit = now.boot + held.spec.timeout;
+    held.time_limit = now.boot + held.spec->timeout;
     if (next.async) held.time_limit += options_.cancel_limit;
     child.limit = std::min(child.limit, held.time_limit);
     if (held.lease_end != child.lease) update_lease(child);
@@ -221,6 +221,7 @@ void Pool::update_lease(Child& child) {
 void Pool::recall(Child& child) {
   if (child.recalling || child.state != ChildState::kBusy || child.given.empty()) return;
   child.recalling = true;
+  child.recalled = child.last_given;
   actions_.emplace_back(Recall{child.id, child.last_given});
 }
 

@@ -29,14 +29,48 @@ void Pool::begin(Held& held, Instant now) {
   held.end = End::kNone;
   held.doom = Doom::kNone;
   held.child = 0;
-  held.spec = {};
+  held.spec = kNoSpec;
   held.started = now.wall;
+  const auto holder = by_job_.try_emplace(held.job().call.id, held.id).first;
+  if (holder->second != held.id) {
+    held.second = true;
+    behind_.emplace(holder->first, held.id);
+    enter(held, Step::kBehind);
+    if (held.taken_back) return_unlooked(held, now);
+    return;
+  }
   if (known_done(held.job())) {  // deleted already, or so we thought
     held.end = End::kDone;
     return finish_job(held, now);
   }
-  if (held.message.receives > 1) return go(held, Step::kMarkLookup, now);
+  if (held.message.receives > 1 || held.second) return go(held, Step::kMarkLookup, now);
   judge(held, now);
+}
+
+// The next message of the same job begins: what became of the job by this one is in the mark.
+void Pool::let_go_of_job(const Held& held, Instant now) {
+  const Bytes& job = held.job().call.id;
+  const auto holder = by_job_.find(job);
+  if (holder == by_job_.end() || holder->second != held.id) {
+    const auto [from, to] = behind_.equal_range(job);
+    const auto own = std::find_if(from, to, [&](const auto& entry) { return entry.second == held.id; });
+    if (own != to) behind_.erase(own);
+    return;
+  }
+  by_job_.erase(holder);
+  const auto next = behind_.find(job);
+  if (next == behind_.end()) return;
+  Held& other = held_.at(next->second);
+  behind_.erase(next);
+  begin(other, now);
+}
+
+// Of a job that is another message's: its mark is not this one's to write.
+void Pool::return_unlooked(Held& held, Instant now) {
+  held.end = End::kRelease;
+  held.visibility_s = 0;
+  ++counts_.released;
+  go(held, Step::kReturn, now);
 }
 
 void Pool::looked_up_mark(Held& held, const Bytes* text, Instant now) {
@@ -51,7 +85,7 @@ void Pool::looked_up_mark(Held& held, const Bytes* text, Instant now) {
     }
   }
   if (held.mark.state == task::MarkState::kDead) {  // only the rest of that ending is missing
-    if (const TaskSpec* spec = find_task(held)) held.spec = *spec;
+    if (const auto spec = find_task(held)) held.spec = spec;
     held.end = End::kDead;
     return go(held, Step::kDead, now);
   }
@@ -88,7 +122,7 @@ void Pool::judge(Held& held, Instant now) {
   const bool vanished = held.mark.state == task::MarkState::kStarted;
   held.mark.state = task::MarkState::kRetrying;
   if (held.taken_back) return end_back(held, End::kRelease, 0ms, now);
-  const TaskSpec* spec = find_task(held);
+  const auto spec = find_task(held);
   if (spec == nullptr) {
     const Bytes name = held.job().event.empty() ? held.job().call.task : held.job().configuration;
     held.mark.last_error = {.type = "UnknownTask",
@@ -98,7 +132,7 @@ void Pool::judge(Held& held, Instant now) {
     say(Severity::kWarning, "job_parked", held, {{"reason", "unknown-task"}, {"retry_in", "300"}});
     return end_back(held, End::kPark, kUnknownTaskDelay, now);
   }
-  held.spec = *spec;
+  held.spec = spec;
   if (!held.job().event.empty()) held.jobs[held.at].call.keep_result = spec->keep_result;
   if (held.mark.crashes >= task::kCrashesMax || (vanished && held.mark.attempts > spec->retry.retries)) {
     return end_dead(held, "crashed", now);
@@ -151,7 +185,7 @@ void Pool::end_failed(Held& held, task::TaskError error, Bytes reason, bool retr
   ++held.mark.attempts;
   ++counts_.failed;
   held.mark.last_error = std::move(error);
-  const task::RetryPolicy& policy = held.spec.retry;
+  const task::RetryPolicy& policy = held.spec->retry;
   if (!retry || held.mark.attempts > policy.retries || held.mark.crashes >= task::kCrashesMax) {
     return end_dead(held, std::move(reason), now);
   }
@@ -170,7 +204,9 @@ void Pool::end_failed(Held& held, task::TaskError error, Bytes reason, bool retr
 }
 
 void Pool::end_dead(Held& held, Bytes reason, Instant now) {
-  if (held.spec.name.empty() && find_task(held) != nullptr) held.spec = *find_task(held);
+  if (held.spec->name.empty()) {
+    if (const auto spec = find_task(held)) held.spec = spec;
+  }
   held.end = End::kDead;
   held.mark.state = task::MarkState::kDead;
   held.mark.receives = held.message.receives;
@@ -204,6 +240,7 @@ void Pool::end_back(Held& held, End how, Duration delay, Instant now) {
 void Pool::take_back(Held& held, Instant now) {
   if (held.taken_back || held.step > Step::kGiven) return;
   held.taken_back = true;
+  if (held.step == Step::kBehind) return return_unlooked(held, now);
   if (held.step == Step::kReady) return end_back(held, End::kRelease, 0ms, now);
   const auto child = children_.find(held.child);
   if (held.step == Step::kGiven && child != children_.end()) kill(child->second, now);
@@ -220,6 +257,8 @@ void Pool::finish_job(Held& held, Instant now) {
   }
   if (held.at + 1 < held.jobs.size()) {
     enter(held, Step::kMarkLookup);
+    let_go_of_job(held, now);
+    held.second = false;
     ++held.at;
     return begin(held, now);
   }
@@ -230,7 +269,7 @@ Bytes Pool::result_text(const Held& held, Instant now) const {
   const task::Envelope& call = held.job().call;
   const bool dead = held.end == End::kDead;
   return task::write_result({.id = call.id,
-                             .task = held.spec.name.empty() ? call.task : held.spec.name,
+                             .task = held.spec->name.empty() ? call.task : held.spec->name,
                              .queue = queues_[held.queue].name,
                              .dead = dead,
                              .result = dead ? "null" : held.result,
@@ -245,7 +284,7 @@ Bytes Pool::result_text(const Held& held, Instant now) const {
 }
 
 codec::Pairs Pool::dead_attributes(const Held& held) const {
-  const Bytes name = held.spec.name.empty() ? held.job().call.task : held.spec.name;
+  const Bytes name = held.spec->name.empty() ? held.job().call.task : held.spec->name;
   codec::Pairs out = {{"headrace-attempts", std::to_string(held.mark.attempts)},
                       {"headrace-error", task::error_text(held.mark.last_error)},
                       {"headrace-job", held.job().call.id},
@@ -258,10 +297,11 @@ codec::Pairs Pool::dead_attributes(const Held& held) const {
 bool Pool::known_done(const task::Job& job) const { return done_.contains(done_key(job)); }
 
 void Pool::remember_done(const task::Job& job) {
-  if (!done_.insert(done_key(job)).second) return;
-  done_order_.push_back(done_key(job));
+  const auto [place, added] = done_.insert(done_key(job));
+  if (!added) return;
+  done_order_.push_back(&*place);
   if (done_order_.size() <= kDoneKept) return;
-  done_.erase(done_order_.front());
+  done_.erase(*done_order_.front());
   done_order_.pop_front();
 }
 

@@ -19,9 +19,9 @@ constexpr std::uint32_t kBackoffDoublings = 5;
 // to do can always use one; more only while tasks are short.
 std::size_t Pool::room(const Queue& queue, Instant now) const {
   const auto at_once = static_cast<std::int64_t>(queue.async ? options_.concurrency : 1);
-  const auto most_ahead = static_cast<std::int64_t>(std::max(options_.ahead_max, options_.concurrency));
+  const auto most_ahead = static_cast<std::int64_t>(std::max(options_.stock_max, options_.concurrency));
   const std::int64_t ahead =
-      queue.typical >= kUnknown ? 1 : Nanos(options_.ahead_limit) * at_once / queue.typical;
+      queue.typical >= kUnknown ? 1 : Nanos(options_.stock_limit) * at_once / queue.typical;
   const auto deep =
       static_cast<std::size_t>(std::clamp(std::max(ahead, at_once), std::int64_t{1}, most_ahead));
   std::size_t room = 0, most = 0;
@@ -266,7 +266,7 @@ void Pool::lose(Held& held, std::string_view why, Instant now) {
       recall(child->second);
     }
   }
-  forget(held.id);
+  forget(held.id, now);
 }
 
 }  // namespace hr::worker

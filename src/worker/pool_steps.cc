@@ -47,13 +47,14 @@ void Pool::suspect(Held& held, std::uint32_t unexplained) {
   }
 }
 
-void Pool::forget(HeldId id) {
+void Pool::forget(HeldId id, Instant now) {
   const auto found = held_.find(id);
   Held& held = found->second;
   enter(held, Step::kDelete);  // out of every count but that of busy jobs
   if (held.at < held.jobs.size()) {
     const auto busy = busy_jobs_.find(held.job().call.id);
     if (--busy->second == 0) busy_jobs_.erase(busy);
+    let_go_of_job(held, now);
   }
   by_message_.erase(held.message.id);
   waiting_.erase(id);
@@ -76,7 +77,8 @@ Duration Pool::time_left(const Held& held, Instant now) const {
 // Sends the request of the step, unless it is under way, or must wait.
 void Pool::perform(Held& held, Instant now) {
   waiting_.erase(held.id);
-  if (held.step == Step::kReady || held.step == Step::kGiven || held.in_flight) return;
+  const bool waits = held.step == Step::kBehind || held.step == Step::kReady || held.step == Step::kGiven;
+  if (waits || held.in_flight) return;
   // A renewal that arrives after it would undo what the last request says.
   if (now.boot < held.retry_at || (held.renewing && held.last_step())) {
     waiting_.insert(held.id);
@@ -127,6 +129,7 @@ void Pool::request(Held& held, Duration timeout, Instant now) {
       actions_.emplace_back(SendDead{op, held.queue, body, attributes, job, request, timeout});
       break;
     }
+    case Step::kBehind:
     case Step::kReady:
     case Step::kGiven:
     case Step::kDelete:
@@ -217,7 +220,7 @@ void Pool::batch_answered(OpId id, Outcome<std::vector<Outcome<void>>> entries, 
     const Outcome<void> outcome = entries ? (*entries)[i] : std::unexpected(entries.error());
     if (outcome) {
       if (deletes) erase_spent(at->second);
-      forget(at->first);
+      forget(at->first, now);
     } else {
       step_failed(at->second, outcome.error(), now);
     }
@@ -271,6 +274,7 @@ void Pool::step_done(Held& held, const Bytes& answer, Instant now) {
       return go(held, held.end == End::kDead ? Step::kDead : Step::kReturn, now);
     case Step::kDead:
       return finish_job(held, now);
+    case Step::kBehind:
     case Step::kReady:
     case Step::kGiven:
     case Step::kDelete:

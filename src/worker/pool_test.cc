@@ -313,6 +313,21 @@ class Ahead : public Bench {
   }
 };
 
+TEST_F(Bench, a_second_message_of_a_job_that_ended_dead_meanwhile_does_not_run_it) {
+  receive({Message{"m1", "r1", envelope(), 1}, Message{"m2", "r2", envelope(), 1}});
+  said(next<WriteFrame>().child, R"({"op":"failed","id":"j","type":"E","message":"no","retry":false})");
+  pool_->finished(next<PutObject>().op, Bytes(), now());  // the result
+  pool_->finished(next<PutObject>().op, Bytes(), now());  // the mark
+  pool_->finished(next<SendDead>().op, Bytes(), now());
+  pool_->deleted(next<DeleteMessages>().op, std::vector<Outcome<void>>(1), now());
+  const auto look = next<GetObject>();
+  EXPECT_EQ(look.key, "mark/j");
+  pool_->finished(look.op, mark(R"("receives":1,"attempts":1,"crashes":0,"releases":0,"state":"dead")"),
+                  now());
+  next<SendDead>();
+  EXPECT_FALSE(maybe<WriteFrame>());
+}
+
 TEST_F(Ahead, a_task_that_nothing_is_known_of_is_received_alone) { EXPECT_EQ(next<Receive>().max, 1); }
 
 TEST_F(Ahead, while_tasks_are_short_a_child_is_given_many) {
@@ -322,7 +337,7 @@ TEST_F(Ahead, while_tasks_are_short_a_child_is_given_many) {
 
 TEST_F(Ahead, more_is_asked_for_while_tasks_are_short) {
   warm();
-  EXPECT_EQ(next<Receive>().max, 39) << "40 ms of work, at 1.02 ms each";
+  EXPECT_EQ(next<Receive>().max, 117) << "120 ms of work, at 1.02 ms each";
 }
 
 TEST_F(Ahead, a_child_ends_before_the_first_lease_of_what_it_has) {
@@ -374,6 +389,16 @@ TEST_F(Ahead, a_job_that_turns_out_long_lets_go_what_waits_behind_it) {
   later(1s);
   const auto put = next<PutObject>();
   EXPECT_NE(put.body.find(R"("releases":1)"), Bytes::npos);
+}
+
+TEST_F(Ahead, what_is_asked_back_is_asked_back_once_though_its_child_was_faster_than_its_frames) {
+  const ChildId child = fill(3);
+  later(100ms);
+  next<Recall>();
+  pool_->recalled(child, 4, now());  // it has begun them all; what it said of the first two was not read yet
+  EXPECT_FALSE(maybe<Recall>());
+  later(100ms);
+  EXPECT_FALSE(maybe<Recall>());
 }
 
 TEST_F(Ahead, what_a_dead_child_had_not_begun_is_no_attempt_and_goes_to_another) {

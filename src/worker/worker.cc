@@ -79,11 +79,13 @@ Exit Worker::run() {
 void Worker::carry_out() {
   if (carrying_) return;  // whoever carries out takes these too
   carrying_ = true;
+  log_.hold();
   for (auto actions = pool_.take(); !actions.empty(); actions = pool_.take()) {
     for (Action& action : actions) {
       std::visit([this](auto& what) { act(std::move(what)); }, action);
     }
   }
+  log_.release();
   carrying_ = false;
   arm();
 }
