@@ -173,8 +173,8 @@ for _ in range(int(sys.argv[1])):
 def measure(repeat: Callable[[str, str, Callable[[], float]], None], stack: Stack, seconds: float) -> None:
     """`repeat(name, unit, once)` runs one measurement as often as the suite repeats."""
     repeat("bare Python loop", "tasks/s", lambda: bare_loop(seconds))
-    stack.per_second(AT_ONCE, 200)
-    repeat("no-op tasks, many()", "tasks/s", lambda: stack.per_second(AT_ONCE, int(1_000 * seconds)))
+    stack.per_second(AT_ONCE, 2_000)
+    repeat("no-op tasks, many()", "tasks/s", lambda: stack.per_second(AT_ONCE, int(15_000 * seconds)))
     repeat("no-op tasks, delay()", "tasks/s", lambda: stack.per_second(ONE_BY_ONE, int(300 * seconds)))
     repeat(
         "delay() to start, idle, median",

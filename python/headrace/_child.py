@@ -27,7 +27,7 @@ from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 from headrace import _json, _native, _registry
-from headrace._context import Context, Event, Message, job, request_id, usable_request_id
+from headrace._context import Event, Message, Running, job, request_id, usable_request_id
 from headrace._errors import GiveUp, Retry, SoftTimeLimit
 from headrace._start import StartError, blamed_place, check_version, message_of, type_name
 
@@ -240,20 +240,6 @@ def call(spec: _registry.Spec, frame: Frame) -> Any:
     return value
 
 
-def context_of(frame: Frame) -> Context:
-    timeout = float(frame["timeout"])
-    return Context(
-        id=frame["id"],
-        task=frame["task"],
-        queue=frame["queue"],
-        attempt=frame["attempt"],
-        deadline=time.time() + timeout,
-        request_id=usable_request_id(frame.get("request_id")),
-        log=logging.getLogger(frame["task"]),
-        _ends=time.monotonic() + timeout,
-    )
-
-
 def result_text(frame: Frame, value: Any) -> str:
     """As JSON. NotJson or GiveUp when the value cannot be kept."""
     if not frame["keep_result"]:
@@ -270,11 +256,10 @@ def done_text(frame: Frame, value: Any, begin: float) -> str:
     return f'{{"op":"done","id":"{frame["id"]}","seconds":{time.monotonic() - begin:.6f},"result":{text}}}'
 
 
-def enter(frame: Frame) -> _registry.Spec:
+def enter(frame: Frame, begin: float) -> _registry.Spec:
     """In a context of the job's own: what a handler sets in context variables ends with it."""
-    running = context_of(frame)
-    job.set(running)
-    request_id.set(running.request_id)
+    job.set(Running(frame, begin))
+    request_id.set(usable_request_id(frame["request_id"]))
     spec = _registry.find(frame["task"])
     if spec is None:
         raise GiveUp(f"no module of this pool declares the task {frame['task']}")
@@ -285,7 +270,7 @@ def run_job(frame: Frame) -> str:
     """The frame that tells how it ended."""
     begin = time.monotonic()
     try:
-        spec = enter(frame)
+        spec = enter(frame, begin)
         if spec.soft_timeout is None:
             value = call(spec, frame)
         else:
@@ -301,7 +286,7 @@ async def run_async_job(channel: Channel, frame: Frame) -> None:
     begin = time.monotonic()
     limit = asyncio.timeout(float(frame["timeout"]))
     try:
-        spec = enter(frame)
+        spec = enter(frame, begin)
         async with limit:
             value = await invoke(spec, frame)
         text = done_text(frame, value, begin)

@@ -14,7 +14,7 @@ from typing import Any
 
 # Of the web request or job at hand; sends and writes carry it on. Set through `enter_request`.
 request_id: ContextVar[str | None] = ContextVar("headrace_request_id", default=None)
-job: ContextVar[Context | None] = ContextVar("headrace_job", default=None)
+job: ContextVar[Running | None] = ContextVar("headrace_job", default=None)
 
 _USABLE = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 
@@ -40,6 +40,38 @@ class Context:
     def remaining(self) -> float:
         """Seconds until the task's timeout ends this attempt; never negative."""
         return max(0.0, self._ends - time.monotonic())
+
+
+class Running:
+    """The job at hand, by the frame that told it. What its handler can ask for is made when it asks."""
+
+    __slots__ = ("_context", "_ends", "_frame", "_wall")
+
+    def __init__(self, frame: Mapping[str, Any], begin: float) -> None:
+        """`begin`: by time.monotonic()."""
+        self._frame = frame
+        self._ends = begin + frame["timeout"]
+        self._wall = time.time()
+        self._context: Context | None = None
+
+    @property
+    def id(self) -> str:
+        return str(self._frame["id"])
+
+    def context(self) -> Context:
+        if self._context is None:
+            frame = self._frame
+            self._context = Context(
+                id=frame["id"],
+                task=frame["task"],
+                queue=frame["queue"],
+                attempt=frame["attempt"],
+                deadline=self._wall + frame["timeout"],
+                request_id=usable_request_id(frame["request_id"]),
+                log=logging.getLogger(frame["task"]),
+                _ends=self._ends,
+            )
+        return self._context
 
 
 @dataclass(frozen=True)
@@ -98,4 +130,4 @@ def current() -> Context:
     found = job.get()
     if found is None:
         raise RuntimeError("headrace.current() answers only while a worker runs a task or an event's handler")
-    return found
+    return found.context()

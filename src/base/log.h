@@ -29,6 +29,9 @@ class LogSink {
   virtual ~LogSink() = default;
   virtual bool wants(Severity severity) const = 0;
   virtual void write(Severity severity, std::string_view event, std::span<const Field> fields) = 0;
+  // Between the two, records may be gathered, for fewer system calls; release() passes them on.
+  virtual void hold() {}
+  virtual void release() {}
 };
 
 class Log {

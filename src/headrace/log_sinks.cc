@@ -2,6 +2,8 @@
 
 #include "os/linux/linux.h"
 
+#include <climits>
+
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -25,6 +27,8 @@ class WithClock final : public LogSink {
   void write(Severity severity, std::string_view event, std::span<const Field> fields) override {
     sink_.write(severity, event, fields);
   }
+  void hold() override { sink_.hold(); }
+  void release() override { sink_.release(); }
 
  private:
   std::unique_ptr<os::Clock> clock_ = os::make_clock(Time{});
@@ -86,18 +90,42 @@ void TerminalSink::write(Severity severity, std::string_view event, std::span<co
   const LogRecord record{.time = now, .severity = severity, .event = event, .fields = fields};
   const std::string line = terminal_line(record, style_);
   const std::lock_guard lock(mutex_);
+  if (held_.size() + line.size() > PIPE_BUF) put_held();
   if (dropped_ != 0) {
     const Field count("count", dropped_);
     if (put(terminal_line(dropped_record(now, count), style_))) dropped_ = 0;
   }
-  if (dropped_ != 0 || !put(line)) ++dropped_;
+  if (dropped_ != 0) {
+    ++dropped_;
+    return;
+  }
+  held_ += line;
+  ++held_lines_;
+  if (!holding_) put_held();
 }
 
-// A pipe that is ready takes at least PIPE_BUF bytes, and a line is shorter: this does not wait.
-bool TerminalSink::put(const std::string& line) {
+void TerminalSink::hold() {
+  const std::lock_guard lock(mutex_);
+  holding_ = true;
+}
+
+void TerminalSink::release() {
+  const std::lock_guard lock(mutex_);
+  holding_ = false;
+  put_held();
+}
+
+void TerminalSink::put_held() {
+  if (!held_.empty() && !put(held_)) dropped_ += held_lines_;
+  held_.clear();
+  held_lines_ = 0;
+}
+
+// A pipe that is ready takes at least PIPE_BUF bytes, and there are no more than that: this does not wait.
+bool TerminalSink::put(std::string_view lines) {
   pollfd ready{.fd = fd_, .events = POLLOUT, .revents = 0};
   if (::poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) return false;
-  return ::write(fd_, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  return ::write(fd_, lines.data(), lines.size()) == static_cast<ssize_t>(lines.size());
 }
 
 SyslogSink::SyslogSink(std::string path, LogOrigin origin, Severity least, const os::Clock& clock)

@@ -20,15 +20,21 @@ class TerminalSink final : public LogSink {
 
   bool wants(Severity severity) const override { return severity <= least_; }
   void write(Severity severity, std::string_view event, std::span<const Field> fields) override;
+  void hold() override;
+  void release() override;
 
  private:
-  bool put(const std::string& line);
+  bool put(std::string_view lines);
+  void put_held();
 
   const int fd_;
   const LineStyle style_;
   const Severity least_;
   const os::Clock& clock_;
   std::mutex mutex_;
+  bool holding_ = false;
+  std::string held_;  // whole lines, PIPE_BUF bytes at most
+  std::uint64_t held_lines_ = 0;
   std::uint64_t dropped_ = 0;
 };
 

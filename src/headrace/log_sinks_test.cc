@@ -3,6 +3,7 @@
 #include "headrace/log_text.h"
 #include "headrace/notify.h"
 
+#include <climits>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -74,6 +75,30 @@ TEST(LogText, long_values_are_cut_at_a_character_and_fields_without_room_are_cou
   const std::string full = terminal_line(record(many), LineStyle::kPlain);
   EXPECT_LE(full.size(), kLogLineBytesMax);
   EXPECT_NE(full.find(" omitted=7\n"), std::string::npos);
+}
+
+TEST(TerminalSink, what_is_held_leaves_in_one_piece_of_whole_lines) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+  StillClock clock;
+  TerminalSink sink(ends[1], LineStyle::kPlain, Severity::kInfo, clock);
+  std::string seen(8192, '\0');
+  sink.hold();
+  sink.write(Severity::kInfo, "one", {});
+  sink.write(Severity::kInfo, "two", {});
+  EXPECT_LT(::read(ends[0], seen.data(), seen.size()), 0) << "nothing yet";
+  sink.release();
+  const auto bytes = ::read(ends[0], seen.data(), seen.size());
+  EXPECT_EQ(seen.substr(0, static_cast<std::size_t>(bytes)),
+            "2026-01-02T03:04:05.678Z info    one\n2026-01-02T03:04:05.678Z info    two\n");
+  sink.hold();
+  const Field long_one[] = {{"value", std::string(1'000, 'x')}};
+  for (int i = 0; i < 5; ++i) sink.write(Severity::kInfo, "long", long_one);
+  const auto early = ::read(ends[0], seen.data(), seen.size());
+  EXPECT_LE(early, PIPE_BUF) << "more may be torn apart by other writers";
+  EXPECT_EQ(seen[static_cast<std::size_t>(early) - 1], '\n');
+  ::close(ends[0]);
+  ::close(ends[1]);
 }
 
 TEST(TerminalSink, drops_rather_than_waits_and_says_how_many) {

@@ -77,52 +77,58 @@ std::string name_of(std::string_view text) {
   return out.empty() ? "-" : out;
 }
 
-std::string plain_value(std::string_view value) {
-  std::string text = shortened(value);
-  if (!text.empty() && text.find_first_of(" \"=") == std::string::npos) return text;
-  std::string out = "\"";
+void append_plain_value(std::string& out, std::string_view value) {
+  const std::string text = shortened(value);
+  if (!text.empty() && text.find_first_of(" \"=") == std::string::npos) {
+    out += text;
+    return;
+  }
+  out += '"';
   for (const char c : text) {
     if (c == '"') out += '\\';
     out += c;
   }
-  return out + "\"";
+  out += '"';
 }
 
-std::string structured_value(std::string_view value) {
-  std::string out;
+void append_structured_value(std::string& out, std::string_view value) {
   for (const char c : shortened(value)) {
     if (c == '"' || c == '\\' || c == ']') out += '\\';
     out += c;
   }
-  return out;
 }
 
-// Appends " key=value" for every field as long as there is room.
-template <class Write>
-void append_fields(std::string& out, std::span<const Field> fields, std::size_t bytes_max, Write write) {
+// Appends " key=" and what `append` makes of the value, for every field as long as there is room.
+template <class Append>
+void append_fields(std::string& out, std::span<const Field> fields, std::size_t bytes_max, Append append) {
+  const auto append_one = [&](std::string_view key, std::string_view value) {
+    out += ' ';
+    out += name_of(key);
+    out += '=';
+    append(out, value);
+  };
   std::size_t omitted = 0;
   for (const Field& field : fields) {
-    const std::string text = write(name_of(field.key), field.value);
-    if (out.size() + text.size() > bytes_max) {
-      ++omitted;
-    } else {
-      out += text;
-    }
+    const std::size_t before = out.size();
+    append_one(field.key, field.value);
+    if (out.size() <= bytes_max) continue;
+    out.resize(before);
+    ++omitted;
   }
-  if (omitted != 0) out += write("omitted", std::to_string(omitted));
+  if (omitted != 0) append_one("omitted", std::to_string(omitted));
 }
 
 constexpr std::size_t kRoomForTheRest = 32;  // "omitted", colours, brackets
 
 void append_plain(std::string& out, std::span<const Field> fields, std::size_t bytes_max) {
-  append_fields(out, fields, bytes_max, [](const std::string& key, std::string_view value) {
-    return fmt::format(" {}={}", key, plain_value(value));
-  });
+  append_fields(out, fields, bytes_max, append_plain_value);
 }
 
 }  // namespace
 
 std::string visible(std::string_view text) {
+  const auto plain = [](char c) { return c >= ' ' && c < '\x7f' && c != '\\'; };
+  if (std::ranges::all_of(text, plain)) return std::string(text);
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
@@ -168,11 +174,15 @@ std::string syslog_message(const LogRecord& record, const LogOrigin& origin) {
   std::string host;
   for (const char c : origin.host.substr(0, 255)) host += c > ' ' && c < '\x7f' ? c : '_';
   std::string out =
-      fmt::format("<{}>1 {} {} headrace {} {} [{} role=\"{}\"", priority, codec::iso8601(record.time),
-                  host.empty() ? "-" : host, origin.pid, event, kStructuredId, structured_value(origin.role));
+      fmt::format("<{}>1 {} {} headrace {} {} [{} role=\"", priority, codec::iso8601(record.time),
+                  host.empty() ? "-" : host, origin.pid, event, kStructuredId);
+  append_structured_value(out, origin.role);
+  out += '"';
   append_fields(out, record.fields, kLogLineBytesMax - kRoomForTheRest,
-                [](const std::string& key, std::string_view value) {
-                  return fmt::format(" {}=\"{}\"", key, structured_value(value));
+                [](std::string& to, std::string_view value) {
+                  to += '"';
+                  append_structured_value(to, value);
+                  to += '"';
                 });
   // The same again as text: templates that know no structured data show it.
   out += "] \xef\xbb\xbf";
