@@ -1,5 +1,7 @@
 #include "headrace/config_file.h"
 
+#include "host/machine.h"
+
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -7,6 +9,20 @@
 #include <string>
 
 namespace hr {
+namespace {
+
+// Paths are relative to the file; the copy that roles of a host read says where the file is.
+std::filesystem::path folder_of(const std::string& path, std::string_view text) {
+  const std::size_t last = text.rfind('\n', text.size() - 2);
+  std::string_view line = text.substr(last == text.npos ? 0 : last + 1);
+  std::error_code ignored;
+  if (path != host::kAppliedConfig || !line.starts_with(host::kPathsBegin))
+    return std::filesystem::absolute(path, ignored).parent_path();
+  line.remove_prefix(host::kPathsBegin.size());
+  return {line.substr(0, line.find('\n'))};
+}
+
+}  // namespace
 
 Result<Config> read_config(const std::string& path) {
   std::error_code error;
@@ -20,8 +36,7 @@ Result<Config> read_config(const std::string& path) {
   for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;) text.append(buffer, n);
   std::fclose(file);
   HR_ASSIGN(Config config, parse_config(text, path));
-  // Relative paths are relative to the file.
-  const auto folder = std::filesystem::absolute(path, error).parent_path();
+  const auto folder = folder_of(path, text);
   const auto resolve = [&](std::string& relative) {
     if (relative.empty() || relative.front() == '/') return;
     relative = (folder / relative).lexically_normal().string();

@@ -103,11 +103,16 @@ std::vector<Hop> ask_hops(const host::Machine& machine, const host::Tree& tree, 
   return out;
 }
 
+Duration canary_patience(const host::Machine& machine) {
+  Duration out = kPatience;
+  for (const host::Node& node : machine.nodes) out = std::max(out, kPatience + node.stop_limit);
+  return out;
+}
+
 std::vector<Hop> canary(const host::Machine& machine, const host::Tree& tree, host::Tools& tools,
                         const os::Clock& clock) {
   const auto begun = clock.boottime();
-  Duration patience = kPatience;
-  for (const host::Node& node : machine.nodes) patience = std::max(patience, kPatience + node.stop_limit);
+  const Duration patience = canary_patience(machine);
   for (;;) {
     auto hops = ask_hops(machine, tree, tools, clock);
     const bool works = std::ranges::all_of(hops, [](const Hop& hop) { return hop.wrong.empty(); });

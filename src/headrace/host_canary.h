@@ -23,6 +23,9 @@ struct Hop {
 std::vector<Hop> ask_hops(const host::Machine& machine, const host::Tree& tree, host::Tools& tools,
                           const os::Clock& clock);
 
+// How long canary() waits at most.
+Duration canary_patience(const host::Machine& machine);
+
 // Again until all of them work or a unit has failed for good, for at most a minute beyond the longest time
 // that a unit may take to stop; the last answers.
 std::vector<Hop> canary(const host::Machine& machine, const host::Tree& tree, host::Tools& tools,

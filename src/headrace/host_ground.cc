@@ -70,6 +70,7 @@ Result<HostGround> host_ground(const HostFlags& flags) {
   out.tree.emplace(std::move(tree));
   host::HostFacts facts = host::gather_facts(*out.tools, *out.tree, program());
   facts.config_digest = codec::sha256_hex(text).substr(0, 16);
+  facts.config_text = text;
   HR_ASSIGN(out.machine, host::machine_of(config, facts));
   out.files = host::render_host(out.machine);
   return out;

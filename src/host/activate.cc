@@ -29,7 +29,8 @@ bool unit_changed(const std::vector<Change>& changes, const std::string& unit) {
 std::vector<std::string> changed_units(const Machine& machine, const std::vector<Change>& changes) {
   std::set<std::string> chosen;
   for (const std::string& unit : own_units(machine)) {
-    if (unit == "headrace.target" || unit == "headrace-firewall.service" || !unit_changed(changes, unit))
+    if (unit == "headrace.target" || unit == "headrace-firewall.service" ||
+        unit == "headrace-confirm.service" || !unit_changed(changes, unit))
       continue;
     chosen.insert(unit);
     // A socket is not replaced under its running service.

@@ -213,12 +213,15 @@ Status rollback(const Tree& host, const Reached& reached) {
   HR_ASSIGN(const auto befores, read_befores(host));
   if (!befores) return fail(Errc::kNotFound, "nothing was applied here that could be taken back");
   // A rollback that is killed is begun again by the next: the journal says that the files are neither one nor
-  // other.
-  HR_ASSIGN(const auto applied, read_digests(host, kApplied));
-  Digests journal = applied.value_or(Digests());
-  for (const auto& [path, before] : *befores) journal.emplace(path, "none");
-  reached("begin to go back");
-  HR_TRY(write_digests(host, kJournal, journal));
+  // other. One that is there already knows more than the list of what is applied, which may be the old one.
+  HR_ASSIGN(const auto begun, read_json(host, kJournal));
+  if (!begun) {
+    HR_ASSIGN(const auto applied, read_digests(host, kApplied));
+    Digests journal = applied.value_or(Digests());
+    for (const auto& [path, before] : *befores) journal.emplace(path, "none");
+    reached("begin to go back");
+    HR_TRY(write_digests(host, kJournal, journal));
+  }
   for (const auto& [path, before] : *befores) {
     reached("bring a file back");
     if (!before.there) {
@@ -231,11 +234,39 @@ Status rollback(const Tree& host, const Reached& reached) {
   }
   reached("write down what is back");
   HR_ASSIGN(const auto former, read_digests(host, kPreviousApplied));
-  HR_TRY(write_digests(host, kApplied, former.value_or(Digests())));
+  return write_digests(host, kApplied, former.value_or(Digests()));
+}
+
+Status forget(const Tree& host, const Reached& reached) {
   reached("forget the journal");
   HR_TRY(host.remove(kJournal));
   reached("forget what was kept");
   return host.remove(kPrevious);
+}
+
+Result<std::vector<Change>> last_changes(const Tree& host) {
+  std::vector<Change> out;
+  HR_ASSIGN(const auto befores, read_befores(host));
+  if (!befores) return out;
+  HR_ASSIGN(auto digests, read_digests(host, kJournal));
+  if (!digests) {
+    HR_ASSIGN(digests, read_digests(host, kApplied));
+  }
+  for (const auto& [path, before] : *befores) {
+    const auto found = digests ? digests->find(path) : Digests::iterator();
+    const bool wanted = digests && found != digests->end() && found->second != "none";
+    Change change{.path = path, .kind = Change::Kind::kAdd};
+    if (before.there) {
+      HR_ASSIGN(auto kept, host.read(kPreviousFiles + path));
+      if (kept) change.before = std::move(kept->text);
+      change.kind = wanted ? Change::Kind::kChange : Change::Kind::kRemove;
+      if (wanted && found->second == digest_of(change.before)) continue;
+    } else if (!wanted) {
+      continue;
+    }
+    out.push_back(std::move(change));
+  }
+  return out;
 }
 
 }  // namespace hr::host

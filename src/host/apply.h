@@ -46,8 +46,14 @@ Status apply(const Tree& host, const std::vector<File>& files, const Reached& re
 Status settle(const Tree& host, const Reached& reached);
 
 // Brings back what was there before the last apply, settled or not. kNotFound: there is nothing to bring
-// back.
+// back. The journal stays until forget(): the caller loads files again first, so that a run that is killed
+// in between is done again whole.
 Status rollback(const Tree& host, const Reached& reached);
+Status forget(const Tree& host, const Reached& reached);
+
+// What the last apply made different, settled or not; also while it, or its rollback, is half done: what has
+// to be loaded again is known from what was written down, not from files that may be either.
+Result<std::vector<Change>> last_changes(const Tree& host);
 
 std::string_view name_of(Change::Kind kind);
 

@@ -48,6 +48,11 @@ std::vector<std::string> summary(const Plan& of) {
   return out;
 }
 
+Status go_back(const Tree& host, const Reached& reached) {
+  HR_TRY(rollback(host, reached));
+  return forget(host, reached);
+}
+
 class ApplyTest : public testing::Test {
  protected:
   TestFolder folder;
@@ -88,7 +93,7 @@ TEST_F(ApplyTest, rollback_brings_back_what_was_there_with_its_mode) {
   write_file(folder.path + "/etc/a.conf", "before\n");
   std::filesystem::permissions(folder.path + "/etc/a.conf", std::filesystem::perms::owner_read);
   apply_whole(host, first());
-  ASSERT_TRUE(rollback(host, nothing));
+  ASSERT_TRUE(go_back(host, nothing));
   EXPECT_EQ(files_of(folder), (std::map<std::string, std::string>{{"/etc/a.conf", "before\n"}}));
   EXPECT_EQ((*host.read("/etc/a.conf"))->mode, 0400U);
   EXPECT_EQ(rollback(host, nothing).error().code, Errc::kNotFound);
@@ -98,7 +103,7 @@ TEST_F(ApplyTest, rollback_brings_back_what_was_there_with_its_mode) {
 TEST_F(ApplyTest, rollback_of_the_second_apply_ends_at_the_first) {
   apply_whole(host, first());
   apply_whole(host, second());
-  ASSERT_TRUE(rollback(host, nothing));
+  ASSERT_TRUE(go_back(host, nothing));
   EXPECT_THAT(summary(*plan(host, first())), IsEmpty());
 }
 
@@ -136,7 +141,7 @@ TEST(ApplyKilled, at_any_step_the_next_run_ends_where_an_undisturbed_one_would) 
     EXPECT_FALSE(plan(host, second())->interrupted) << at;
     EXPECT_EQ(files_of(folder).size(), 2U) << at;
     if (killed && plan(host, first())) {  // and back: to what was there before the run that was killed
-      ASSERT_TRUE(rollback(host, nothing)) << at;
+      ASSERT_TRUE(go_back(host, nothing)) << at;
       const bool done_before = files_of(folder) != before;
       EXPECT_FALSE(done_before) << at;
     }
@@ -152,13 +157,40 @@ TEST(ApplyKilled, a_rollback_that_is_killed_at_any_step_is_ended_by_the_next) {
     apply_whole(host, first());
     const auto before = files_of(folder);
     ASSERT_TRUE(apply(host, second(), nothing));  // not settled: its canary failed
-    killed = killed_at(at, [&](const Reached& reached) { (void)rollback(host, reached); });
-    const auto again = rollback(host, nothing);
+    killed = killed_at(at, [&](const Reached& reached) { (void)go_back(host, reached); });
+    const auto again = go_back(host, nothing);
     if (!again) EXPECT_EQ(again.error().code, Errc::kNotFound) << at;
     EXPECT_EQ(files_of(folder), before) << at;
     EXPECT_THAT(summary(*plan(host, first())), IsEmpty()) << at;
     EXPECT_FALSE(plan(host, first())->interrupted) << at;
   }
+}
+
+std::vector<std::string> summary(const Result<std::vector<Change>>& changes) {
+  return summary(Plan{.changes = *changes});
+}
+
+TEST(ApplyKilled, what_has_to_be_loaded_again_is_known_from_the_first_write_to_the_last_step_back) {
+  const auto expected = ElementsAre("change /etc/a.conf", "remove /etc/b/b.conf", "add /etc/c.conf");
+  bool killed = true, begun = false;
+  for (int at = 0; killed; ++at) {
+    ASSERT_LT(at, kStepsMax);
+    const TestFolder folder;
+    const Tree host = *Tree::open(folder.path);
+    apply_whole(host, first());
+    killed = killed_at(at, [&](const Reached& reached) {
+      if (apply(host, second(), reached)) (void)go_back(host, reached);
+    });
+    if (!plan(host, second())->interrupted) {
+      EXPECT_TRUE(!begun || !last_changes(host)->size() || !killed) << at;
+      continue;
+    }
+    begun = true;
+    EXPECT_THAT(summary(last_changes(host)), expected) << at;
+    ASSERT_TRUE(apply(host, second(), nothing)) << at;  // the next run, in the other direction
+    EXPECT_THAT(summary(last_changes(host)), expected) << at;
+  }
+  EXPECT_TRUE(begun);
 }
 
 TEST(Diff, shows_what_changed_with_three_lines_around_it) {

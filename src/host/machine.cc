@@ -180,6 +180,10 @@ std::vector<const Node*> Machine::of(Kind kind) const {
   return out;
 }
 
+std::string role_config(const Machine& machine) {
+  return machine.facts.config_text.empty() ? machine.config.file : std::string(kAppliedConfig);
+}
+
 std::string certificate_of(const Machine& machine) {
   const std::string& own = machine.config.site.certificate;
   return own.empty() ? std::string(kEtc) + "/tls/cert.pem" : own;

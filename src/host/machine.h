@@ -23,6 +23,7 @@ struct HostFacts {
   bool ubuntu = false;  // rsyslog gives its rights away there; another pool of clocks
   std::string program = "/usr/bin/headrace";
   std::string config_digest = {};  // of the configuration's text
+  std::string config_text = {};    // itself: roles read a copy, which changes with the other files
 };
 
 enum class Kind : std::uint8_t {
@@ -77,6 +78,10 @@ struct Machine {
 // Files and folders of the host that more than one part knows.
 inline constexpr std::string_view kSharedGroup = "headrace", kLogSocket = "/run/headrace/log";
 inline constexpr std::string_view kEtc = "/etc/headrace", kLogFolder = "/var/log/headrace";
+inline constexpr std::string_view kAppliedConfig = "/etc/headrace/applied.toml";
+// At the end of that copy: where paths of the configuration begin, since it may lie elsewhere.
+inline constexpr std::string_view kPathsBegin = "# relative paths begin at ";
+std::string role_config(const Machine& machine);  // the configuration that roles read
 std::string certificate_of(const Machine& machine);
 std::string certificate_key_of(const Machine& machine);
 

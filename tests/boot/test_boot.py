@@ -4,106 +4,14 @@ inside. The tests share one machine and leave it as they found it; the last one 
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
 
-import boot_machine
 import pytest
-from boot_machine import INSIDE, OUTSIDE, Machine
-
-pytestmark = pytest.mark.skipif(bool(boot_machine.why_not()), reason=boot_machine.why_not())
-
-WITHIN_S = 90.0
-EXAMPLE = boot_machine.ROOT / "examples" / "documents"
-CONFIG = f"""
-[app]
-name = "documents"
-root = "/srv/shop"
-python = "/srv/shop/venv/bin/python"
-user = "shop"
-[web]
-app = "app:app"
-[worker.default]
-modules = ["tasks"]
-network = "none"
-[site]
-names = ["shop.example"]
-rate = 0
-[host]
-operators = "ops"
-time = "{OUTSIDE}"
-"""
-# A container must not steer the clock of its host.
-CHRONY = """
-[Unit]
-ConditionCapability=
-[Service]
-ExecStart=
-ExecStart=!/usr/sbin/chronyd -x -f /etc/chrony/headrace.conf
-"""
-CLOCK = "local stratum 8\nallow all\ncmdport 0\nuser root\npidfile /run/clock.pid\n"
-
-
-def package() -> pathlib.Path:
-    named = os.environ.get("HEADRACE_DEB")
-    made = sorted((boot_machine.ROOT / "build" / "release" / "packages").glob("headrace_*.deb"))
-    assert named or made, "there is no package: ./dev package"
-    return pathlib.Path(named) if named else made[-1]
-
-
-def eventually(what: str, done: Callable[[], object]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not done():
-        assert time.monotonic() < deadline, f"not within {WITHIN_S:g} s: {what}"
-        time.sleep(0.2)
-
-
-def prepare(made: Machine) -> None:
-    made.put(package(), "/srv/headrace.deb")
-    made.inside("dpkg", "--install", "/srv/headrace.deb")
-    for file in EXAMPLE.glob("*"):
-        if file.is_file() and file.suffix in (".py", ".css"):
-            made.put(file, f"/srv/shop/{file.name}")
-    made.write("/etc/headrace/headrace.toml", CONFIG)
-    made.write("/etc/systemd/system/chrony.service.d/zz-test.conf", CHRONY)
-    made.write("/etc/clock.conf", CLOCK)
-    made.inside("python3", "-m", "venv", "/srv/shop/venv")
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    with boot_machine.machine(tmp_path_factory.mktemp("boot")) as made:
-        prepare(made)
-        clock = subprocess.Popen(
-            ["chroot", str(made.root), "/usr/sbin/chronyd", "-d", "-x", "-f", "/etc/clock.conf"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            made.boot()
-            made.run("headrace", "python", "install", "/srv/shop/venv")
-            done = made.run("headrace", "host", "apply", check=False)
-            assert done.returncode == 0, done.stdout + done.stderr
-            yield made
-        finally:
-            clock.terminate()
-            clock.wait(20)
-
-
-def curl(*arguments: str) -> subprocess.CompletedProcess[str]:
-    names = ["--resolve", f"shop.example:80:{INSIDE}", "--resolve", f"shop.example:443:{INSIDE}"]
-    return boot_machine.run("curl", "-sS", "-k", "-m", "20", *names, *arguments, check=False)
-
-
-def upload(text: str) -> str:
-    """A document through nginx; where its page is."""
-    done = curl("-X", "PUT", "--data-binary", text, "https://shop.example/documents/note.txt")
-    return str(json.loads(done.stdout)["documents"][0]["page"])
+from boot_host import CONFIG, curl, eventually, upload
+from boot_machine import INSIDE, Machine
 
 
 def test_what_was_applied_needs_no_change(host: Machine) -> None:

@@ -8,10 +8,25 @@
 #include "host/render/rsyslog.h"
 #include "host/render/systemd.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
 namespace hr::host {
+
+namespace {
+
+// What roles read: it changes, and goes back, together with the units that name it.
+File applied_config(const Machine& machine) {
+  const std::string& text = machine.facts.config_text;
+  const std::string& file = machine.config.file;
+  const std::string_view gap = text.ends_with('\n') ? "" : "\n";
+  return {.path = std::string(kAppliedConfig),
+          .text = fmt::format("{}{}{}{}\n", text, gap, kPathsBegin, file.substr(0, file.rfind('/')))};
+}
+
+}  // namespace
 
 std::vector<File> render_host(const Machine& machine) {
   std::vector<File> out = render_systemd(machine);
@@ -20,6 +35,7 @@ std::vector<File> render_host(const Machine& machine) {
                     render_nftables(machine), render_accounts(machine)}) {
     for (File& file : part) out.push_back(std::move(file));
   }
+  if (!machine.facts.config_text.empty()) out.push_back(applied_config(machine));
   std::ranges::sort(out, {}, &File::path);
   return out;
 }

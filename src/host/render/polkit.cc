@@ -13,7 +13,8 @@ std::vector<File> render_polkit(const Machine& machine) {
   if (config.host.operators.empty()) return {};
   std::string units;
   for (const std::string& unit : own_units(machine)) {
-    if (unit == "headrace-firewall.service") continue;  // stopping it opens the host
+    // Stopping the one opens the host, stopping the other keeps what nobody confirmed.
+    if (unit == "headrace-firewall.service" || unit == "headrace-confirm.service") continue;
     units += fmt::format("    \"{}\",\n", unit);
   }
   return {{.path = "/etc/polkit-1/rules.d/50-headrace.rules",

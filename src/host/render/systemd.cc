@@ -46,8 +46,8 @@ std::string target(const Machine& machine) {
     line(out, "Wants={}", node.unit);
   }
   for (const std::string& each : own_units(machine))
-    if (each != "headrace.target" && each != "headrace-store.service" && each != "headrace-api.service" &&
-        each != "headrace-firewall.service")
+    if (each != "headrace.target" && each != "headrace-confirm.service" && each != "headrace-store.service" &&
+        each != "headrace-api.service" && each != "headrace-firewall.service")
       line(out, "Wants={}", each);
   return out;
 }
@@ -98,6 +98,43 @@ StandardOutput=null
 DynamicUser=yes
 )" + sandbox_lines({.internet = true}) +
          "RestrictAddressFamilies=AF_INET AF_INET6\nIPAddressAllow=localhost\nIPAddressDeny=any\n";
+}
+
+// Root's own, since it changes what root's files are; asked for by an apply with a window, and at each boot.
+std::string confirm(const Machine& machine) {
+  return fmt::format(R"([Unit]
+Description=Headrace: goes back from an apply that nobody confirms
+ConditionPathExists=/var/lib/headrace/host/confirm.json
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+ExecStart={} host rollback --unless-confirmed --config {}
+Restart=on-failure
+RestartSec=2s
+TimeoutStopSec=infinity
+CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER CAP_FSETID
+NoNewPrivileges=yes
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateNetwork=yes
+ProtectHome=read-only
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+IPAddressDeny=any
+)",
+                     machine.facts.program, role_config(machine));
 }
 
 std::string slice(std::string_view what, std::string_view more) {
@@ -155,7 +192,7 @@ std::string service(const Service& what) {
 std::string environment(const Machine& machine) {
   const Paths paths(kHostState);
   std::string out;
-  line(out, "Environment=HEADRACE_CONFIG={}", machine.config.file);
+  line(out, "Environment=HEADRACE_CONFIG={}", role_config(machine));
   line(out, "Environment=HEADRACE_STATE={}", kHostState);
   line(out, "Environment=HEADRACE_ENDPOINT=unix:{}", paths.store_socket());
   line(out, "Environment=HEADRACE_KEYS=%d/keys.toml");
@@ -177,7 +214,7 @@ std::string store(const Machine& machine, const Node& node) {
        .after = after_units(machine, node) + " headrace-store.socket",
        .requires_units = "headrace-store.socket",
        .user = node.user,
-       .start = start(machine, fmt::format("store --config {} --path {} --socket {}", machine.config.file,
+       .start = start(machine, fmt::format("store --config {} --path {} --socket {}", role_config(machine),
                                            paths.store(), paths.store_socket())),
        .shared_group = false,
        .stop = node.stop_limit,
@@ -185,7 +222,7 @@ std::string store(const Machine& machine, const Node& node) {
        .more = "Slice=headrace.slice\nStateDirectory=headrace/store\nStateDirectoryMode=0700\n"
                "SupplementaryGroups=" +
                std::string(kSharedGroup) + "\nOOMScoreAdjust=-500\nLimitNOFILE=131072\n" +
-               sandbox_lines({.sees_users = true, .shown = {machine.config.file}})});
+               sandbox_lines({.sees_users = true, .shown = {role_config(machine)}})});
 }
 
 std::string api(const Machine& machine, const Node& node) {
@@ -193,11 +230,11 @@ std::string api(const Machine& machine, const Node& node) {
                   .after = after_units(machine, node) + " headrace-api.socket",
                   .requires_units = "headrace-api.socket",
                   .user = node.user,
-                  .start = start(machine, "api --config " + machine.config.file),
+                  .start = start(machine, "api --config " + role_config(machine)),
                   .keys = true,
                   .stop = node.stop_limit,
                   .more = "Slice=headrace.slice\n" + environment(machine) +
-                          sandbox_lines({.shown = {machine.config.file}})});
+                          sandbox_lines({.shown = {role_config(machine)}})});
 }
 
 bool allows(const Config& config, std::string_view what) {
@@ -213,7 +250,7 @@ std::string user_sandbox(const Machine& machine) {
                   .jit = allows(config, "jit"),
                   .proc = allows(config, "proc"),
                   .nice = allows(config, "nice"),
-                  .shown = {config.file, config.app.root},
+                  .shown = {role_config(machine), config.app.root},
                   .writable = config.app.writable};
   if (config.app.python.contains('/')) sandbox.shown.push_back(config.app.python);
   return out + sandbox_lines(sandbox);
@@ -227,7 +264,7 @@ std::string web(const Machine& machine, const Node& node) {
                   .requires_units = "headrace-web@%i.socket",
                   .type = own ? "exec" : "notify",
                   .user = node.user,
-                  .start = start(machine, fmt::format("web --config {} --instance %i", machine.config.file)),
+                  .start = start(machine, fmt::format("web --config {} --instance %i", role_config(machine))),
                   .folder = machine.config.app.root,
                   .watched = !own,
                   .keys = true,
@@ -242,7 +279,7 @@ std::string worker(const Machine& machine, const Node& node) {
        .after = after_units(machine, node),
        .user = node.user,
        .start = start(machine, fmt::format("worker --config {} --pool %i --control {}/worker-%i/control.sock",
-                                           machine.config.file, kHostRun)),
+                                           role_config(machine), kHostRun)),
        .folder = machine.config.app.root,
        .keys = true,
        .stop = 40s,
@@ -258,7 +295,7 @@ std::string pool(const Machine& machine, const Node& node, const PoolConfig& con
   line(out, "ExecStart={}",
        start(machine,
              fmt::format("worker --config {} --pool %i --control {}/worker-%i/control.sock --drain {}ms",
-                         machine.config.file, kHostRun, config.drain.count())));
+                         role_config(machine), kHostRun, config.drain.count())));
   line(out, "TimeoutStopSec={}", seconds(node.stop_limit));
   if (node.memory_bytes != 0) line(out, "MemoryMax={}", node.memory_bytes);
   return out + network_lines(node.network);
@@ -290,7 +327,7 @@ std::string chrony() {
 }  // namespace
 
 std::vector<std::string> own_units(const Machine& machine) {
-  std::vector<std::string> out = {"headrace.target"};
+  std::vector<std::string> out = {"headrace.target", "headrace-confirm.service"};
   if (machine.config.host.firewall) out.push_back("headrace-firewall.service");
   if (machine.keeps_time()) out.push_back("headrace-time.service");
   for (const Node& node : machine.nodes) {
@@ -310,8 +347,9 @@ std::vector<File> render_systemd(const Machine& machine) {
   const auto add = [&](std::string_view name, std::string text) {
     out.push_back(unit(machine, name, std::move(text)));
   };
-  add("multi-user.target.d/headrace.conf", "[Unit]\nWants=headrace.target\n");
+  add("multi-user.target.d/headrace.conf", "[Unit]\nWants=headrace.target headrace-confirm.service\n");
   add("headrace.target", target(machine));
+  add("headrace-confirm.service", confirm(machine));
   add("headrace.slice",
       slice("everything", "CPUAccounting=yes\nMemoryAccounting=yes\nTasksAccounting=yes\n"));
   add("headrace-worker.slice",
