@@ -1,5 +1,5 @@
-// Runs sqs-consumer against $AWS_ENDPOINT_URL: jobs that succeed, one that fails at first, and whole batches. The
-// last line of the output is JSON: {"passed": [names], "failed": [{"name", "reason"}]}.
+// Runs sqs-consumer against $AWS_ENDPOINT_URL: jobs that succeed, one that fails at first, and whole batches.
+// The last line of the output is JSON: {"passed": [names], "failed": [{"name", "reason"}]}.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import {

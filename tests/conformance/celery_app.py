@@ -1,4 +1,4 @@
-"""A Celery application as its users write them, for test_sqs_celery.py: SQS the broker, S3 for the results."""
+"""A Celery application as its users write them, for test_sqs_celery.py: SQS the broker, S3 results."""
 
 from __future__ import annotations
 

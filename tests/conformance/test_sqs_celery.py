@@ -1,4 +1,4 @@
-"""Debian's Celery, unmodified: its SQS transport (kombu, which signs and parses the Query protocol itself) and
+"""Debian's Celery, unmodified: its SQS transport (kombu signs and parses the Query protocol itself) and
 its S3 result backend.
 
 Source: Celery's documentation, "Using Amazon SQS" and "S3 backend settings".
