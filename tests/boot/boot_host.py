@@ -78,6 +78,7 @@ def running(work: pathlib.Path) -> Iterator[Machine]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        made.clock = clock
         try:
             made.boot()
             made.run("headrace", "python", "install", "/srv/shop/venv")

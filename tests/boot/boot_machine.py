@@ -65,6 +65,7 @@ class Machine:
         self.root = work / "root"
         self.work = work
         self.leader = 0
+        self.clock: subprocess.Popen[bytes] | None = None  # on the other side of its network
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._mount(image)
 

@@ -17,17 +17,17 @@ Without a PART: all of these, in this order. From a bare Debian 12 on 2 cores: u
   powerloss power cuts and errors of a disk under ext4, XFS and Btrfs; needs root, FUSE and loop devices
   e2e       whole processes: starting, stopping, bad configuration, full disks
   browser   the example's page in headless Chromium
+  boot      a whole Debian 12 in a container, made a host (see ./dev boot); skipped where none can boot
   asan      the layers' tests and the fuzzers' corpora under the address and undefined-behaviour sanitizers
   tsan      the tests of what runs on several threads, under the thread sanitizer
   lint      ./dev lint --all: every linter on every file
 
 Not part of a whole run:
-  boot      a whole Debian 12 in a container, made a host (see ./dev boot)
   fresh     all of this on a new Debian 12 made for it; needs root and mmdebstrap
 END
 }
 
-all_parts=(unit sim clients python crash powerloss e2e browser asan tsan lint)
+all_parts=(unit sim clients python crash powerloss e2e browser boot asan tsan lint)
 core_layers='base|codec|os|sim|storage|queue|object|commit|task|supervise|web|worker'
 threaded_layers='os|storage|commit|net|web'
 
@@ -40,7 +40,7 @@ failures=
 main() {
   local part
   for part in "$@"; do
-    case " ${all_parts[*]} boot fresh " in
+    case " ${all_parts[*]} fresh " in
       *" $part "*) ;;
       *) usage_error "there is no test part '$part'" ;;
     esac
