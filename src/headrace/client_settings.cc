@@ -64,7 +64,7 @@ Status add_credentials(ClientSettings& settings, const std::string& named) {
     }
   }
   HR_ASSIGN(const Secrets secrets, load_keys(settings.keys));
-  const wire::AccessKey& key = secrets.keys.keys().front();
+  const wire::AccessKey& key = *secrets.keys.find(secrets.first);
   settings.credentials = {.access_key = key.id, .secret = key.secret, .session_token = {}};
   return {};
 }

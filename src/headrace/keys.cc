@@ -1,14 +1,17 @@
 #include "headrace/keys.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <fcntl.h>
+#include <initializer_list>
 #include <sstream>
 #include <string_view>
 #include <sys/stat.h>
@@ -60,6 +63,7 @@ std::string new_file_text(const std::string& account, os::Entropy& entropy) {
   constexpr std::string_view kAny = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
   return fmt::format(
       "# Access keys of this store. Whoever reads this file may do everything to its queues and objects.\n"
+      "# More keys, and what each may do: docs/keys.md.\n"
       "# Signs receipt handles; changing it makes those already given out invalid.\n"
       "receipt_secret = \"{}\"\n\n"
       "[[key]]\nname = \"admin\"\naccount = \"{}\"\nid = \"HR{}\"\nsecret = \"{}\"\n",
@@ -104,16 +108,66 @@ Result<std::string> read_private(const std::string& path) {
   return text;
 }
 
-std::string place(const std::string& path, const toml::node& node) {
-  return fmt::format("{}:{}:{}", path, node.source().begin.line, node.source().begin.column);
+std::string_view shown(std::string_view text) { return text.substr(0, 64); }
+
+// Reads the file's tables. Whatever stands where nothing is known would be a rule that nobody keeps, so it is
+// refused, with its place. No secret is ever part of a message.
+class KeyReader {
+ public:
+  explicit KeyReader(const std::string& path) : path_(path) {}
+
+  Result<Secrets> secrets(const toml::table& file) const;
+
+ private:
+  std::unexpected<Error> wrong(const toml::node& node, std::string_view what) const {
+    return fail(Errc::kInvalid, fmt::format("{}:{}:{}: {}", path_, node.source().begin.line,
+                                            node.source().begin.column, what));
+  }
+  Status only(const toml::table& table, std::initializer_list<std::string_view> known,
+              std::string_view where) const;
+  Result<std::string> text(const toml::table& table, std::string_view name) const;
+  Result<const toml::array*> list(const toml::table& table, std::string_view name) const;
+  Result<Bytes> receipt_key(const toml::table& file) const;
+  Result<wire::AccessKey> key(const toml::node& node) const;
+  Result<wire::KeyRules> rules(const toml::array& list) const;
+  Result<wire::KeyRule> rule(const toml::node& node) const;
+  Result<std::vector<Bytes>> patterns(const toml::table& table, std::string_view name) const;
+  Status accesses(const toml::table& table, wire::KeyRule& out) const;
+
+  const std::string& path_;
+};
+
+Status KeyReader::only(const toml::table& table, std::initializer_list<std::string_view> known,
+                       std::string_view where) const {
+  for (const auto& [name, value] : table) {
+    if (std::ranges::find(known, name.str()) != known.end()) continue;
+    return wrong(value, fmt::format("{} is nothing that {} has; it has: {}", name.str(), where,
+                                    fmt::join(known, ", ")));
+  }
+  return {};
 }
 
-Result<Bytes> receipt_key_of(const std::string& path, const toml::table& file) {
+Result<std::string> KeyReader::text(const toml::table& table, std::string_view name) const {
+  const toml::node* node = table.get(name);
+  if (node == nullptr) return std::string();
+  if (const auto value = node->value_exact<std::string>()) return *value;
+  return wrong(*node, fmt::format("{} must be a string in quotes", name));
+}
+
+// Null: it is not there.
+Result<const toml::array*> KeyReader::list(const toml::table& table, std::string_view name) const {
+  const toml::node* node = table.get(name);
+  if (node == nullptr) return nullptr;
+  if (const auto* array = node->as_array()) return array;
+  return wrong(*node, fmt::format("{} must be a list", name));
+}
+
+Result<Bytes> KeyReader::receipt_key(const toml::table& file) const {
   const auto hex = file["receipt_secret"].value<std::string>();
   if (!hex || hex->size() != 2 * kReceiptKeyBytes ||
       hex->find_first_not_of("0123456789abcdef") != hex->npos) {
     return fail(Errc::kInvalid,
-                fmt::format("{}: receipt_secret must be {} hexadecimal digits", path, 2 * kReceiptKeyBytes));
+                fmt::format("{}: receipt_secret must be {} hexadecimal digits", path_, 2 * kReceiptKeyBytes));
   }
   Bytes key;
   for (std::size_t i = 0; i < hex->size(); i += 2) {
@@ -124,31 +178,112 @@ Result<Bytes> receipt_key_of(const std::string& path, const toml::table& file) {
   return key;
 }
 
-Result<Secrets> parse(const std::string& path, std::string_view text) {
-  try {
-    const toml::table file = toml::parse(text, path);
-    HR_ASSIGN(Bytes receipt_key, receipt_key_of(path, file));
-    std::vector<wire::AccessKey> keys;
-    const toml::array* list = file["key"].as_array();
-    if (list == nullptr || list->empty())
-      return fail(Errc::kInvalid, fmt::format("{}: no [[key]] in it", path));
-    for (const auto& item : *list) {
-      const toml::table* key = item.as_table();
-      if (key == nullptr)
-        return fail(Errc::kInvalid, fmt::format("{}: [[key]] must be a table", place(path, item)));
-      const auto text_of = [&](std::string_view name) { return (*key)[name].value_or(std::string()); };
-      keys.push_back({text_of("id"), text_of("secret"), text_of("account"), text_of("name")});
+Result<std::vector<Bytes>> KeyReader::patterns(const toml::table& table, std::string_view name) const {
+  HR_ASSIGN(const toml::array* const array, list(table, name));
+  std::vector<Bytes> out;
+  if (array == nullptr) return out;
+  if (array->size() > wire::kPatternsOfRuleMax)
+    return wrong(*array, fmt::format("{} holds {} patterns at most", name, wire::kPatternsOfRuleMax));
+  for (const auto& node : *array) {
+    const auto pattern = node.value_exact<std::string>();
+    if (!pattern) return wrong(node, fmt::format("{}: a pattern must be a string in quotes", name));
+    const bool good = !pattern->empty() && pattern->size() <= wire::kPatternBytesMax &&
+                      std::ranges::all_of(*pattern, [](char c) { return c > ' ' && c <= '~'; });
+    if (!good) {
+      return wrong(node, fmt::format("{}: \"{}\" is no pattern: 1 to {} characters of a name, with * for any "
+                                     "number of them and ? for one",
+                                     name, shown(*pattern), wire::kPatternBytesMax));
     }
-    auto ring = wire::KeyRing::make(std::move(keys));
-    if (!ring) return std::unexpected(std::move(ring).error().in(path));
-    return Secrets{std::move(*ring), std::move(receipt_key)};
+    out.push_back(*pattern);
+  }
+  return out;
+}
+
+Status KeyReader::accesses(const toml::table& table, wire::KeyRule& out) const {
+  HR_ASSIGN(const toml::array* const array, list(table, "may"));
+  if (array == nullptr || array->empty()) {
+    return wrong(
+        table, "a rule must say what the key may do: may = [\"read\", \"write\", \"admin\"] or some of them");
+  }
+  for (const auto& node : *array) {
+    const auto word = node.value_or(std::string());
+    if (word != "read" && word != "write" && word != "admin") {
+      return wrong(node, fmt::format("may: \"{}\" is none of \"read\", \"write\", \"admin\"", shown(word)));
+    }
+    out.read |= word == "read";
+    out.write |= word == "write";
+    out.admin |= word == "admin";
+  }
+  return {};
+}
+
+Result<wire::KeyRule> KeyReader::rule(const toml::node& node) const {
+  const toml::table* table = node.as_table();
+  if (table == nullptr) return wrong(node, "a rule must be a table: [[key.allow]]");
+  HR_TRY(only(*table, {"queues", "buckets", "may"}, "a rule"));
+  wire::KeyRule out;
+  HR_ASSIGN(out.queues, patterns(*table, "queues"));
+  HR_ASSIGN(out.buckets, patterns(*table, "buckets"));
+  if (out.queues.empty() && out.buckets.empty()) {
+    return wrong(node, "a rule must name queues or buckets: queues = [\"jobs-*\"]");
+  }
+  HR_TRY(accesses(*table, out));
+  return out;
+}
+
+Result<wire::KeyRules> KeyReader::rules(const toml::array& list) const {
+  if (list.size() > wire::kRulesOfKeyMax)
+    return wrong(list, fmt::format("a key has {} rules at most", wire::kRulesOfKeyMax));
+  wire::KeyRules out;
+  for (const auto& node : list) {
+    HR_ASSIGN(out.emplace_back(), rule(node));
+  }
+  return out;
+}
+
+Result<wire::AccessKey> KeyReader::key(const toml::node& node) const {
+  const toml::table* table = node.as_table();
+  if (table == nullptr) return wrong(node, "[[key]] must be a table");
+  HR_TRY(only(*table, {"name", "account", "id", "secret", "allow"}, "a key"));
+  wire::AccessKey out;
+  HR_ASSIGN(out.id, text(*table, "id"));
+  HR_ASSIGN(out.secret, text(*table, "secret"));
+  HR_ASSIGN(out.account, text(*table, "account"));
+  HR_ASSIGN(out.name, text(*table, "name"));
+  HR_ASSIGN(const toml::array* const allow, list(*table, "allow"));
+  if (allow != nullptr) {
+    HR_ASSIGN(out.rules, rules(*allow));
+  }
+  if (auto good = wire::KeyRing::make({out}); !good) return wrong(node, good.error().message);
+  return out;
+}
+
+Result<Secrets> KeyReader::secrets(const toml::table& file) const {
+  HR_TRY(only(file, {"receipt_secret", "key"}, "a file of keys"));
+  HR_ASSIGN(Bytes receipt, receipt_key(file));
+  const toml::array* list = file["key"].as_array();
+  if (list == nullptr || list->empty())
+    return fail(Errc::kInvalid, fmt::format("{}: no [[key]] in it", path_));
+  std::vector<wire::AccessKey> keys;
+  for (const auto& node : *list) {
+    HR_ASSIGN(keys.emplace_back(), key(node));
+  }
+  Bytes first = keys.front().id;
+  auto ring = wire::KeyRing::make(std::move(keys));
+  if (!ring) return std::unexpected(std::move(ring).error().in(path_));
+  return Secrets{.keys = std::move(*ring), .first = std::move(first), .receipt_key = std::move(receipt)};
+}
+
+}  // namespace
+
+Result<Secrets> parse_keys(const std::string& path, std::string_view text) {
+  try {
+    return KeyReader(path).secrets(toml::parse(text, path));
   } catch (const toml::parse_error& error) {
     return fail(Errc::kInvalid, fmt::format("{}:{}:{}: {}", path, error.source().begin.line,
                                             error.source().begin.column, error.description()));
   }
 }
-
-}  // namespace
 
 Result<Secrets> load_or_make_keys(const std::string& folder, const std::string& account,
                                   os::Entropy& entropy) {
@@ -159,7 +294,7 @@ Result<Secrets> load_or_make_keys(const std::string& folder, const std::string& 
     text = read_private(path);
   }
   if (!text) return std::unexpected(text.error());
-  return parse(path, *text);
+  return parse_keys(path, *text);
 }
 
 Result<Secrets> load_keys(const std::string& path) {
@@ -169,7 +304,7 @@ Result<Secrets> load_keys(const std::string& path) {
                 fmt::format("{}: no such keys file; the store makes it when it starts", path));
   }
   if (!text) return std::unexpected(text.error());
-  return parse(path, *text);
+  return parse_keys(path, *text);
 }
 
 }  // namespace hr

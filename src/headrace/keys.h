@@ -7,11 +7,13 @@
 #include "wire/auth.h"
 
 #include <string>
+#include <string_view>
 
 namespace hr {
 
 struct Secrets {
   wire::KeyRing keys;
+  Bytes first;        // the id of the first one in the file, which our own clients sign with
   Bytes receipt_key;  // 32 bytes
 };
 
@@ -22,5 +24,8 @@ Result<Secrets> load_or_make_keys(const std::string& folder, const std::string& 
 
 // Reads an existing keys.toml. kNotFound: there is none; kPermission and kInvalid as above.
 Result<Secrets> load_keys(const std::string& path);
+
+// What a file says; `path` is for messages.
+Result<Secrets> parse_keys(const std::string& path, std::string_view text);
 
 }  // namespace hr

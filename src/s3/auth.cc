@@ -128,7 +128,7 @@ std::expected<void, codec::AuthError> Authorizer::by_v2_url(Request& request,
   if (!verified) return std::unexpected(verified.error());
   const wire::AccessKey* key = keys_.find(verified->access_key);
   if (!key) return std::unexpected(codec::AuthError{AuthErrc::kUnknownKey, {}});
-  request.identity = {.access_key = key->id, .account = key->account};
+  request.identity = wire::identity_of(*key);
   request.is_signed = true;
   return {};
 }

@@ -3,6 +3,7 @@
 #include "object/listing.h"
 #include "s3/tokens.h"
 #include "s3/write.h"
+#include "wire/key_rules.h"
 #include "wire/s3_documents.h"
 #include "wire/s3_headers.h"
 #include "wire/s3_requests.h"
@@ -58,6 +59,7 @@ Answer list_buckets(Services& services, const Request& request) {
   for (const object::Bucket* bucket : services.store.objects().buckets(request.identity.account)) {
     if (bucket->name <= page.after || !bucket->name.starts_with(list.prefix)) continue;
     if (region && *region != bucket->region) continue;
+    if (!wire::may_see(request.identity.rules, wire::Granted::kBucket, bucket->name)) continue;
     if (list.buckets.size() == page.max) {
       list.continuation_token = make_token(list.buckets.back().name);
       break;

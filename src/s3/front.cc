@@ -2,6 +2,7 @@
 
 #include "s3/buckets.h"
 #include "s3/copy.h"
+#include "s3/key_rules.h"
 #include "s3/multipart.h"
 #include "s3/objects.h"
 #include "s3/read.h"
@@ -99,6 +100,8 @@ AnswerTask S3Front::answer(net::RequestHead& head, net::RequestBody& body, Opera
   if (auto allowed = authorizer_.authorize(request, sent, clock_.wall()); !allowed) {
     co_return std::unexpected(std::move(allowed).error());
   }
+  if (auto granted = check_key_rules(request); !granted)
+    co_return std::unexpected(std::move(granted).error());
   if (auto here = check_supported(request); !here) co_return std::unexpected(std::move(here).error());
   co_return co_await perform(request);
 }

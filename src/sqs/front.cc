@@ -113,6 +113,7 @@ net::Task<net::Response> SqsFront::handle(net::RequestHead& head, net::RequestBo
   exchange.caller.body = &body;
   if (ByteView(head.target).starts_with(kPeekPath)) co_return peek(exchange);
   auto request = admit(exchange);
+  if (exchange.action) exchange.caller.action = *exchange.action;
   if (!request) co_return answer(exchange, std::unexpected(std::move(request).error()));
   const auto answered = co_await service_.call(exchange.caller, *request);
   co_return answer(exchange, answered);
@@ -123,9 +124,10 @@ net::Response SqsFront::peek(Exchange& exchange) {
   if (accept.find("json") != accept.npos) exchange.protocol = Protocol::kJson;
   const auto request = parse_peek(exchange);
   if (!request) return answer(exchange, std::unexpected(request.error()));
+  exchange.caller.action = Action::kReceiveMessage;  // whose rights it needs
   auto peeked = service_.peek(exchange.caller, *request);
   if (!peeked) return answer(exchange, std::unexpected(peeked.error()));
-  exchange.action = Action::kReceiveMessage;  // whose form the answer has
+  exchange.action = Action::kReceiveMessage;  // and whose form the answer has
   auto response = answer(exchange, wire::sqs::Answer(std::move(peeked->answer)));
   if (peeked->next) response.headers.add("x-headrace-next", std::to_string(*peeked->next));
   return response;
@@ -185,6 +187,9 @@ Outcome<void> SqsFront::begin(Exchange& exchange) {
   }
   HR_ASSIGN(exchange.batch_max, batch_max(exchange.head));
   HR_ASSIGN(exchange.caller.identity, authenticate(exchange));
+  const auto& peer = exchange.head.peer;
+  exchange.caller.source_ip = peer.unix_socket ? ByteView() : ByteView(peer.address);
+  exchange.caller.user_agent = exchange.head.headers.find("user-agent").value_or("");
   return {};
 }
 

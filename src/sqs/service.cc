@@ -9,13 +9,12 @@ namespace hr::sqs {
 using wire::sqs::ErrorCode;
 using wire::sqs::refuse;
 
-Service::Service(Parts parts) : parts_(std::move(parts)) {}
+Service::Service(Parts parts) : parts_(std::move(parts)), access_(parts_.region) {}
 
 Answered Service::call(const Caller& caller, wire::sqs::Request& request) {
   return std::visit([&](auto& typed) { return run(caller, typed); }, request);
 }
 
-// Queues of other accounts are refused without a look at whether they exist.
 Outcome<const queue::Queue*> Service::find(const Caller& caller, ByteView url) const {
   if (url.empty() && caller.path.size() <= 1) return wire::sqs::missing("QueueUrl");
   const auto name = parse_queue_url(url.empty() ? ByteView(caller.path) : url);
@@ -23,11 +22,11 @@ Outcome<const queue::Queue*> Service::find(const Caller& caller, ByteView url) c
     return refuse(ErrorCode::kInvalidAddress,
                   "The address " + Bytes(url.substr(0, 1024)) + " is not valid for this endpoint.");
   }
-  if (name->account != caller.identity.account) {
+  const queue::Queue* queue = parts_.store.queues().find(name->account, name->name);
+  if (!access_.allows(caller, caller.action, *name, queue)) {
     return refuse(ErrorCode::kAccessDenied,
                   "Access to the resource " + Bytes(url.substr(0, 1024)) + " is denied.");
   }
-  const queue::Queue* queue = parts_.store.queues().find(name->account, name->name);
   if (queue == nullptr) return std::unexpected(to_error(queue::Fault::kNoSuchQueue));
   return queue;
 }

@@ -6,13 +6,14 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "commit/store.h"
-#include "net/http.h"
+#include "net/runtime.h"
 #include "os/entropy.h"
 #include "queue/engine.h"
 #include "queue/message.h"
+#include "sqs/access.h"
+#include "sqs/caller.h"
 #include "sqs/names.h"
 #include "sqs/receipt.h"
-#include "wire/auth.h"
 #include "wire/sqs_answer.h"
 #include "wire/sqs_error.h"
 #include "wire/sqs_request.h"
@@ -29,15 +30,6 @@ namespace hr::sqs {
 template <class T>
 using Outcome = wire::sqs::Outcome<T>;
 using Answered = net::Task<Outcome<wire::sqs::Answer>>;
-
-// Who asks, and how the caller reaches us.
-struct Caller {
-  wire::Identity identity;
-  Bytes base_url;                    // "http://host:port"
-  Bytes path;                        // of the request: names the queue where QueueUrl is missing
-  Bytes dedup_id;                    // x-headrace-dedup-id: one message for it within five minutes
-  net::RequestBody* body = nullptr;  // tells when a waiting receiver has gone
-};
 
 struct PeekRequest {
   Bytes queue_url;
@@ -106,9 +98,11 @@ class Service {
   net::Task<Outcome<T>> commit(commit::Cost cost, storage::Release release, Decide<T> decide);
 
   // --- queues ---
+  // The queue, if the caller may do with it what it asks for.
   Outcome<const queue::Queue*> find(const Caller& caller, ByteView url) const;
-  // `parameter`: the one that holds the ARN, for the error.
-  Outcome<const queue::Queue*> find_arn(const Caller& caller, ByteView arn, ByteView parameter) const;
+  // `parameter`: the one that holds the ARN, for the error. `action`: what is done to that queue.
+  Outcome<const queue::Queue*> find_arn(const Caller& caller, ByteView arn, ByteView parameter,
+                                        wire::sqs::Action action) const;
   // `has`: the attributes of the queue as it is; null for one that is to be made.
   Outcome<queue::AttributeChange> to_change(wire::sqs::QueueAttributes& attributes, const QueueName& of,
                                             const queue::Attributes* has);
@@ -138,6 +132,7 @@ class Service {
                                          std::span<const queue::Engine::Visibility> changes);
 
   Parts parts_;
+  Access access_;
   MessageCounters messages_;
 };
 

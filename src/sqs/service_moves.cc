@@ -13,6 +13,7 @@ namespace {
 
 using storage::Release;
 using storage::Space;
+using wire::sqs::Action;
 using wire::sqs::Answer;
 using wire::sqs::ErrorCode;
 using wire::sqs::refuse;
@@ -64,27 +65,29 @@ Outcome<Handle> parse_handle(ByteView handle) {
 
 }  // namespace
 
-Outcome<const queue::Queue*> Service::find_arn(const Caller& caller, ByteView arn, ByteView parameter) const {
+Outcome<const queue::Queue*> Service::find_arn(const Caller& caller, ByteView arn, ByteView parameter,
+                                               Action action) const {
   const auto name = parse_queue_arn(arn, parts_.region);
   if (!name)
     return wire::sqs::invalid_value(arn.substr(0, 256), parameter, "It is not the ARN of a queue here.");
-  if (name->account != caller.identity.account) {
+  const auto* queue = parts_.store.queues().find(name->account, name->name);
+  if (!access_.allows(caller, action, *name, queue)) {
     return refuse(ErrorCode::kAccessDenied,
                   "Access to the resource " + Bytes(arn.substr(0, 256)) + " is denied.");
   }
-  const auto* queue = parts_.store.queues().find(name->account, name->name);
   if (queue != nullptr) return queue;
   return refuse(ErrorCode::kResourceNotFound,
                 "The resource that you specified for the " + Bytes(parameter) + " parameter doesn't exist.");
 }
 
 Answered Service::run(const Caller& caller, wire::sqs::StartMessageMoveTask& request) {
-  const auto source = find_arn(caller, request.source_arn, "SourceArn");
+  const auto source = find_arn(caller, request.source_arn, "SourceArn", caller.action);
   if (!source) co_return std::unexpected(source.error());
   queue::StartMove move{.id = parts_.entropy.uuid(), .source = (*source)->id};
   move.per_second = static_cast<std::uint32_t>(request.per_second.value_or(0));
   if (!request.destination_arn.empty()) {
-    const auto destination = find_arn(caller, request.destination_arn, "DestinationArn");
+    const auto destination =
+        find_arn(caller, request.destination_arn, "DestinationArn", Action::kSendMessage);
     if (!destination) co_return std::unexpected(destination.error());
     if (*destination == *source || queue::is_fifo(**destination) != queue::is_fifo(**source)) {
       co_return wire::sqs::invalid_value(request.destination_arn, "DestinationArn",
@@ -104,7 +107,7 @@ Answered Service::run(const Caller& caller, wire::sqs::StartMessageMoveTask& req
 Answered Service::run(const Caller& caller, wire::sqs::CancelMessageMoveTask& request) {
   const auto handle = parse_handle(request.handle);
   if (!handle) co_return std::unexpected(handle.error());
-  const auto source = find_arn(caller, handle->source_arn, "TaskHandle");
+  const auto source = find_arn(caller, handle->source_arn, "TaskHandle", caller.action);
   if (!source) co_return std::unexpected(source.error());
   const auto tasks = parts_.store.queues().moves((*source)->id);
   const auto task = std::ranges::find(tasks, handle->task, [](const auto& t) { return t.asked.id.text(); });
@@ -119,7 +122,7 @@ Answered Service::run(const Caller& caller, wire::sqs::CancelMessageMoveTask& re
 }
 
 Answered Service::run(const Caller& caller, wire::sqs::ListMessageMoveTasks& request) {
-  const auto source = find_arn(caller, request.source_arn, "SourceArn");
+  const auto source = find_arn(caller, request.source_arn, "SourceArn", caller.action);
   if (!source) co_return std::unexpected(source.error());
   wire::sqs::MovesAnswer answer;
   for (const auto& task : parts_.store.queues().moves((*source)->id)) {

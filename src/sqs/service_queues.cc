@@ -147,6 +147,9 @@ Outcome<queue::AttributeChange> Service::to_change(wire::sqs::QueueAttributes& a
 
 Answered Service::run(const Caller& caller, wire::sqs::CreateQueue& request) {
   const QueueName name{caller.identity.account, request.name};
+  if (!access_.allows(caller, caller.action, name, nullptr)) {
+    co_return refuse(ErrorCode::kAccessDenied, "Access to the resource " + request.name + " is denied.");
+  }
   auto attributes = to_change(request.attributes, name, nullptr);
   if (!attributes) co_return std::unexpected(std::move(attributes).error());
   const queue::CreateQueue create{.account = name.account,
@@ -169,11 +172,13 @@ Answered Service::run(const Caller& caller, wire::sqs::CreateQueue& request) {
 }
 
 Answered Service::run(const Caller& caller, wire::sqs::ListQueues& request) {
-  const auto max = static_cast<std::size_t>(request.max.value_or(wire::sqs::kListMax));
-  const auto queues =
-      parts_.store.queues().list(caller.identity.account, request.prefix, request.after, max + 1);
+  auto limit = static_cast<std::size_t>(request.max.value_or(wire::sqs::kListMax)) + 1;
+  const wire::KeyRules* rules = caller.identity.rules;
+  const auto& engine = parts_.store.queues();
+  if (rules != nullptr) limit = engine.limits().queues_max;  // some of them are not shown
   std::vector<Bytes> urls, names;
-  for (const auto* queue : queues) {
+  for (const auto* queue : engine.list(caller.identity.account, request.prefix, request.after, limit)) {
+    if (!wire::may_see(rules, wire::Granted::kQueue, queue->name)) continue;
     urls.push_back(url_of(caller, *queue));
     names.push_back(queue->name);
   }
@@ -198,11 +203,15 @@ Answered Service::run(const Caller& caller, wire::sqs::ListDeadLetterSourceQueue
 }
 
 Answered Service::run(const Caller& caller, wire::sqs::GetQueueUrl& request) {
-  const queue::Queue* queue = nullptr;
-  if (request.owner.empty() || request.owner == caller.identity.account) {
-    queue = parts_.store.queues().find(caller.identity.account, request.name);
+  const QueueName name{request.owner.empty() ? caller.identity.account : request.owner, request.name};
+  const queue::Queue* queue = parts_.store.queues().find(name.account, name.name);
+  if (queue == nullptr || !access_.allows(caller, caller.action, name, queue)) {
+    // Whether it exists is nobody's business who may not see it.
+    co_return refuse(ErrorCode::kQueueDoesNotExist,
+                     name.account == caller.identity.account
+                         ? "The specified queue does not exist."
+                         : "The specified queue does not exist or you do not have access to it.");
   }
-  if (queue == nullptr) co_return std::unexpected(to_error(queue::Fault::kNoSuchQueue));
   co_return wire::sqs::QueueUrlAnswer{url_of(caller, *queue)};
 }
 
@@ -253,8 +262,7 @@ Answered Service::run(const Caller& caller, wire::sqs::SetQueueAttributes& reque
   co_return nothing_of(co_await set((*queue)->id, *change));
 }
 
-// ---- permissions: statements of the Policy attribute. Nothing enforces them: a queue serves the keys of its
-// own account, whatever its policy says.
+// ---- permissions: statements of the Policy attribute (access.h keeps to them)
 
 Answered Service::run(const Caller& caller, wire::sqs::AddPermission& request) {
   const auto queue = find(caller, request.queue_url);

@@ -55,6 +55,10 @@ codec::KeyLookup KeyRing::lookup() const {
   };
 }
 
+Identity identity_of(const AccessKey& key) {
+  return {.access_key = key.id, .account = key.account, .rules = key.rules ? &*key.rules : nullptr};
+}
+
 Authenticator::Authenticator(const KeyRing& keys, TrustedPeers trusted, Bytes service, Bytes region)
     : keys_(keys),
       trusted_(std::move(trusted)),
@@ -73,8 +77,7 @@ std::expected<Authenticated, codec::AuthError> Authenticator::authenticate(
   const AccessKey* key = keys_.find(verified->access_key);
   if (key == nullptr)
     return std::unexpected(codec::AuthError{codec::AuthErrc::kUnknownKey, "no such access key"});
-  return Authenticated{.identity = {.access_key = key->id, .account = key->account},
-                       .verified = std::move(*verified)};
+  return Authenticated{.identity = identity_of(*key), .verified = std::move(*verified)};
 }
 
 }  // namespace hr::wire

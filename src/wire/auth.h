@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "codec/sigv4.h"
+#include "wire/key_rules.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -20,10 +21,11 @@ namespace hr::wire {
 inline constexpr std::size_t kKeysMax = 10'000;
 
 struct AccessKey {
-  Bytes id;       // 1 to 128 of [A-Za-z0-9_] (IAM makes them 20 long)
-  Bytes secret;   // 1 to 128 printable ASCII characters
-  Bytes account;  // 12 digits
-  Bytes name;     // for people and logs
+  Bytes id;                         // 1 to 128 of [A-Za-z0-9_] (IAM makes them 20 long)
+  Bytes secret;                     // 1 to 128 printable ASCII characters
+  Bytes account;                    // 12 digits
+  Bytes name;                       // for people and logs
+  std::optional<KeyRules> rules{};  // none: everything in its account
 };
 
 bool valid_account(ByteView text);  // 12 digits
@@ -46,9 +48,12 @@ class KeyRing {
 struct Identity {
   Bytes access_key;  // empty: an unsigned request of a trusted peer
   Bytes account;
+  const KeyRules* rules = nullptr;  // of the key, in the ring; null: none narrow it
 
   bool operator==(const Identity&) const = default;
 };
+
+Identity identity_of(const AccessKey& key);
 
 // Users who may send unsigned requests over a unix socket, and the account they then act for.
 struct TrustedPeers {

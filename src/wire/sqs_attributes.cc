@@ -1,6 +1,7 @@
 #include "wire/sqs_attributes.h"
 
 #include "wire/sqs_members.h"
+#include "wire/sqs_policy.h"
 
 #include <fmt/format.h>
 
@@ -59,34 +60,12 @@ std::unexpected<Error> bad_value(ByteView name) {
   return refuse(kInvalidAttributeValue, fmt::format("Invalid value for the parameter {}.", name));
 }
 
-std::unexpected<Error> not_here(ByteView what) {
-  return refuse(kUnsupportedOperation, fmt::format("{} not supported by this version of Headrace.", what));
-}
-
 bool is_in(ByteView text, std::int64_t low, std::int64_t high) {
   const auto number = parse_integer(text);
   return number && *number >= low && *number <= high;
 }
 
 // ---- policies
-
-// Queues are private to their account, so that a policy of Allow statements is kept and cannot be wrong; one
-// that denies would be ignored silently, so it is refused.
-Outcome<void> check_policy(ByteView text) {
-  const auto policy = codec::parse_json(text, {.bytes_max = kPolicyBytesMax, .depth_max = 16});
-  if (!policy || !policy->is_object()) return bad_value("Policy");
-  const codec::Json* statements = policy->find("Statement");
-  if (statements == nullptr) return bad_value("Policy");
-  const auto allows = [](const codec::Json& statement) {
-    const codec::Json* effect = statement.find("Effect");
-    return effect != nullptr && *effect == codec::Json("Allow");
-  };
-  const auto* list = statements->as_array();
-  if (list == nullptr ? !allows(*statements) : !std::ranges::all_of(*list, allows)) {
-    return not_here("Queue policies with other statements than Allow are");
-  }
-  return {};
-}
 
 struct RedriveAllow {
   Bytes permission;

@@ -73,16 +73,18 @@ TEST(SqsAttributes, kms_and_sqs_encryption_exclude_each_other) {
             ErrorCode::kInvalidAttributeName);
 }
 
-TEST(SqsAttributes, a_policy_that_allows_is_kept_and_one_that_denies_is_refused) {
+TEST(SqsAttributes, a_policy_is_kept_as_it_is_where_it_can_be_kept_to) {
   const Bytes allow =
-      R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"sqs:*"}]})";
+      R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"sqs:*",)"
+      R"("Resource":"*"}]})";
   const auto kept = read("Policy", allow);
   ASSERT_TRUE(kept) << kept.error().message;
   EXPECT_EQ(kept->stored.at("Policy"), allow);
   EXPECT_EQ(read("Policy", "")->stored.at("Policy"), "");
-  EXPECT_EQ(code_of(read("Policy", R"({"Statement":[{"Effect":"Deny"}]})")),
+  EXPECT_EQ(code_of(read("Policy", R"({"Statement":{"Effect":"Deny","NotPrincipal":"*","Action":"*",)"
+                                   R"("Resource":"*"}})")),
             ErrorCode::kUnsupportedOperation);
-  EXPECT_EQ(code_of(read("Policy", R"({"Statement":{"Effect":"Deny"}})")), ErrorCode::kUnsupportedOperation);
+  EXPECT_EQ(code_of(read("Policy", R"({"Statement":{"Effect":"Deny"}})")), ErrorCode::kInvalidAttributeValue);
   EXPECT_EQ(code_of(read("Policy", "{}")), ErrorCode::kInvalidAttributeValue);
   EXPECT_EQ(code_of(read("Policy", "not json")), ErrorCode::kInvalidAttributeValue);
 }

@@ -6,6 +6,7 @@
 #include "wire/sqs_attributes.h"
 #include "wire/sqs_members.h"
 #include "wire/sqs_message.h"
+#include "wire/sqs_policy.h"
 
 #include <fmt/format.h>
 
@@ -149,12 +150,6 @@ Outcome<Bytes> read_label(const Json& members) {
       "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length.");
 }
 
-// What another account can be allowed; everything else is the owner's alone.
-constexpr std::array<std::string_view, 9> kSharedActions = {
-    "*",           "ChangeMessageVisibility",    "DeleteMessage", "GetQueueAttributes",
-    "GetQueueUrl", "ListDeadLetterSourceQueues", "PurgeQueue",    "ReceiveMessage",
-    "SendMessage"};
-
 Outcome<void> check_shared(const std::vector<Bytes>& actions) {
   if (actions.empty()) return missing("Actions");
   if (actions.size() > kPolicyActionsMax) {
@@ -162,11 +157,12 @@ Outcome<void> check_shared(const std::vector<Bytes>& actions) {
                                           kPolicyActionsMax));
   }
   for (const ByteView action : actions) {
-    if (std::ranges::find(kSharedActions, action) != kSharedActions.end()) continue;
+    const auto known = parse_action(action);
+    if (action == "*" || (known && can_be_shared(*known))) continue;
     return invalid_value(fmt::format("SQS:{}", action.substr(0, 128)), "ActionName",
-                         parse_action(action) ? "Only the queue owner is allowed to invoke this action."
-                                              : "Please refer to the appropriate WSDL for a list of valid "
-                                                "actions.");
+                         known ? "Only the queue owner is allowed to invoke this action."
+                               : "Please refer to the appropriate WSDL for a list of valid "
+                                 "actions.");
   }
   return {};
 }
@@ -175,9 +171,9 @@ Outcome<void> check_accounts(const std::vector<Bytes>& accounts) {
   const auto is_account = [](const Bytes& text) {
     return text.size() == 12 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
   };
-  if (accounts.size() > kPolicyAccountsMax) {
+  if (accounts.size() > kPolicyPrincipalsMax) {
     return refuse(kOverLimit, fmt::format("{} Principals were found, maximum allowed is {}.", accounts.size(),
-                                          kPolicyAccountsMax));
+                                          kPolicyPrincipalsMax));
   }
   const auto bad = std::ranges::find_if_not(accounts, is_account);
   if (!accounts.empty() && bad == accounts.end()) return {};

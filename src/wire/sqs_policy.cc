@@ -5,12 +5,57 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace hr::wire::sqs {
 namespace {
 
 using codec::Json;
+
+// Batches are part of their action, and nobody can be allowed to make or list queues by the policy of one.
+constexpr std::array<std::string_view, 18> kPolicyActions = {"AddPermission",
+                                                             "CancelMessageMoveTask",
+                                                             "ChangeMessageVisibility",
+                                                             "DeleteMessage",
+                                                             "DeleteQueue",
+                                                             "GetQueueAttributes",
+                                                             "GetQueueUrl",
+                                                             "ListDeadLetterSourceQueues",
+                                                             "ListMessageMoveTasks",
+                                                             "ListQueueTags",
+                                                             "PurgeQueue",
+                                                             "ReceiveMessage",
+                                                             "RemovePermission",
+                                                             "SendMessage",
+                                                             "SetQueueAttributes",
+                                                             "StartMessageMoveTask",
+                                                             "TagQueue",
+                                                             "UntagQueue"};
+constexpr codec::PolicyRules kRules{.service = "sqs",
+                                    .actions = kPolicyActions,
+                                    .keys = {},
+                                    .bytes_max = kPolicyBytesMax,
+                                    .statements_max = kPolicyStatementsMax};
+
+Outcome<void> within(std::size_t count, std::size_t most, std::string_view what) {
+  if (count <= most) return {};
+  return refuse(ErrorCode::kOverLimit,
+                fmt::format("{} {} were found, maximum allowed is {}.", count, what, most));
+}
+
+Error to_error(const hr::Error& error) {
+  switch (error.code) {
+    case Errc::kUnsupported:
+      return {ErrorCode::kUnsupportedOperation,
+              "Invalid value for the parameter Policy. Reason: " + error.message};
+    case Errc::kLimit:
+      return {ErrorCode::kOverLimit, error.message};
+    default:
+      return {ErrorCode::kInvalidAttributeValue,
+              "Invalid value for the parameter Policy. Reason: " + error.message};
+  }
+}
 
 // The document's members besides its statements, and those as a list.
 struct Document {
@@ -20,7 +65,7 @@ struct Document {
 
 Document read(ByteView policy) {
   Document document;
-  const auto json = codec::parse_json(policy, {.bytes_max = kPolicyBytesMax, .depth_max = 16});
+  const auto json = codec::parse_json(policy, {.depth_max = 16});
   if (!json || !json->is_object()) return document;
   for (const auto& member : *json->as_object()) {
     if (member.name != "Statement") {
@@ -66,6 +111,38 @@ Json statement_of(const AddPermission& permission, ByteView arn) {
 }
 
 }  // namespace
+
+const codec::PolicyRules& policy_rules() { return kRules; }
+
+bool can_be_shared(Action action) {
+  switch (action) {
+    case Action::kChangeMessageVisibility:
+    case Action::kDeleteMessage:
+    case Action::kGetQueueAttributes:
+    case Action::kGetQueueUrl:
+    case Action::kListDeadLetterSourceQueues:
+    case Action::kPurgeQueue:
+    case Action::kReceiveMessage:
+    case Action::kSendMessage:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Outcome<void> check_policy(ByteView text) {
+  const auto policy = codec::parse_policy(text, kRules);
+  if (!policy) return std::unexpected(to_error(policy.error()));
+  std::size_t principals = 0, conditions = 0;
+  for (const auto& statement : policy->statements) {
+    const auto& who = statement.principals;
+    principals += who.accounts.size() + who.services.size() + (who.anyone ? 1 : 0);
+    conditions += statement.conditions.size();
+    HR_TRY(within(statement.actions.size(), kPolicyActionsMax, "Actions"));
+  }
+  HR_TRY(within(principals, kPolicyPrincipalsMax, "Principals"));
+  return within(conditions, kPolicyConditionsMax, "Conditions");
+}
 
 Outcome<Bytes> with_permission(ByteView policy, const AddPermission& permission, ByteView arn) {
   Document document = read(policy);

@@ -2,8 +2,10 @@
 
 #include "codec/json.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 
 namespace hr::wire::sqs {
@@ -58,6 +60,66 @@ TEST(SqsPolicy, one_that_was_set_as_a_whole_keeps_what_it_holds) {
   EXPECT_TRUE(
       mixed.starts_with(R"({"Version":"2012-10-17","Id":"x","Statement":[{"Effect":"Allow"},{"Sid":"a")"))
       << mixed;
+}
+
+// A policy of one statement with these members.
+Outcome<void> checked(std::string_view principal, std::string_view action,
+                      std::string_view condition = "{}") {
+  return check_policy(fmt::format(
+      R"({{"Statement":{{"Effect":"Allow","Principal":{},"Action":{},"Resource":"*","Condition":{}}}}})",
+      principal, action, condition));
+}
+
+std::string list(std::string_view item, std::size_t count) {
+  std::string out = "[";
+  for (std::size_t i = 0; i < count; ++i) out += fmt::format("{}{}", i == 0 ? "" : ",", item);
+  return out + "]";
+}
+
+// Developer Guide, "Amazon SQS policy quotas".
+TEST(SqsPolicy, quotas_are_kept_at_their_edge) {
+  const auto accounts = [](std::size_t n) {
+    return fmt::format(R"({{"AWS":{}}})", list("\"111111111111\"", n));
+  };
+  EXPECT_TRUE(checked(accounts(50), "\"sqs:*\""));
+  EXPECT_EQ(checked(accounts(51), "\"sqs:*\"").error().message,
+            "51 Principals were found, maximum allowed is 50.");
+  EXPECT_TRUE(checked("\"*\"", list("\"sqs:SendMessage\"", 7)));
+  EXPECT_EQ(checked("\"*\"", list("\"sqs:SendMessage\"", 8)).error().code, ErrorCode::kOverLimit);
+  const auto conditions = [](std::size_t n) {
+    std::string out;
+    constexpr std::array kKeys = {"aws:SourceArn", "aws:SourceAccount", "aws:UserAgent", "aws:Referer"};
+    constexpr std::array kOperators = {"StringEquals", "StringLike", "StringNotLike"};
+    for (const auto* op : kOperators) {
+      std::string keys;
+      for (const auto* key : kKeys) {
+        if (n == 0) break;
+        keys += fmt::format(R"({}"{}":"a")", keys.empty() ? "" : ",", key);
+        --n;
+      }
+      if (!keys.empty()) out += fmt::format(R"({}"{}":{{{}}})", out.empty() ? "" : ",", op, keys);
+    }
+    return "{" + out + "}";
+  };
+  EXPECT_TRUE(checked("\"*\"", "\"*\"", conditions(10)));
+  EXPECT_EQ(checked("\"*\"", "\"*\"", conditions(11)).error().code, ErrorCode::kOverLimit);
+  const std::string least = R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}})";
+  EXPECT_TRUE(check_policy(least + std::string(kPolicyBytesMax - least.size(), ' ')));
+  EXPECT_EQ(check_policy(least + std::string(kPolicyBytesMax - least.size() + 1, ' ')).error().code,
+            ErrorCode::kOverLimit);
+}
+
+TEST(SqsPolicy, what_add_permission_writes_is_a_policy_that_can_be_kept_to) {
+  EXPECT_TRUE(check_policy(with_permission("", share("a"), kArn).value()));
+}
+
+TEST(SqsPolicy, the_owners_actions_and_batches_are_no_business_of_other_accounts) {
+  EXPECT_FALSE(checked("\"*\"", "\"sqs:SendMessageBatch\""));
+  EXPECT_FALSE(checked("\"*\"", "\"sqs:CreateQueue\""));
+  EXPECT_TRUE(checked("\"*\"", "\"SQS:deletequeue\""));
+  EXPECT_FALSE(can_be_shared(Action::kDeleteQueue));
+  EXPECT_FALSE(can_be_shared(Action::kListQueues));
+  EXPECT_TRUE(can_be_shared(Action::kSendMessage));
 }
 
 TEST(SqsPolicy, holds_20_statements) {

@@ -32,10 +32,12 @@ inline constexpr std::size_t kReceiptBytesMax = 1024;
 inline constexpr std::size_t kTagsMax = 50;
 inline constexpr std::size_t kTagKeyLengthMax = 128;  // characters
 inline constexpr std::size_t kTagValueLengthMax = 256;
-inline constexpr std::size_t kPolicyBytesMax = 20'480;
+// Developer Guide, "Amazon SQS policy quotas".
+inline constexpr std::size_t kPolicyBytesMax = 8'192;
 inline constexpr std::size_t kPolicyStatementsMax = 20;
-inline constexpr std::size_t kPolicyActionsMax = 7;  // of one AddPermission
-inline constexpr std::size_t kPolicyAccountsMax = 50;
+inline constexpr std::size_t kPolicyActionsMax = 7;  // of one statement
+inline constexpr std::size_t kPolicyConditionsMax = 10;
+inline constexpr std::size_t kPolicyPrincipalsMax = 50;
 inline constexpr std::size_t kLabelBytesMax = 80;
 inline constexpr int kDelaySecondsMax = 900;
 inline constexpr int kVisibilitySecondsMax = 43'200;

@@ -211,7 +211,8 @@ class TestSetQueueAttributes:
 
     def test_a_policy_is_kept_and_can_be_removed(self, api: Api, queue: str) -> None:
         """API_SetQueueAttributes, Policy."""
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*"}]})
+        statement = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         api("SetQueueAttributes", QueueUrl=queue, Attributes={"Policy": policy})
         assert attributes_of(api, queue, "Policy") == {"Policy": policy}
         api("SetQueueAttributes", QueueUrl=queue, Attributes={"Policy": ""})
