@@ -57,6 +57,9 @@ class Kind(Protocol):
     def all(self, line: Line) -> list[bytes]:
         ...
 
+    def is_ready(self, line: Line) -> bool:
+        ...
+
 
 class Beanstalkd:
     program = "beanstalkd"
@@ -70,6 +73,9 @@ class Beanstalkd:
 
     def send(self, line: Line, body: bytes) -> bool:
         return line.ask(b"put 0 0 600 %d\r\n%s\r\n" % (len(body), body)).startswith(b"INSERTED")
+
+    def is_ready(self, line: Line) -> bool:
+        return True  # it listens when it has read its log
 
     def all(self, line: Line) -> list[bytes]:
         bodies = []
@@ -93,6 +99,9 @@ class Redis:
         push = b"*3\r\n$5\r\nRPUSH\r\n$4\r\njobs\r\n$%d\r\n%s\r\n" % (len(body), body)
         return line.ask(push).startswith(b":")
 
+    def is_ready(self, line: Line) -> bool:
+        return line.ask(b"*1\r\n$4\r\nPING\r\n") == b"+PONG"  # else it is still loading
+
     def all(self, line: Line) -> list[bytes]:
         count = int(line.ask(b"*4\r\n$6\r\nLRANGE\r\n$4\r\njobs\r\n$1\r\n0\r\n$2\r\n-1\r\n")[1:])
         return [line.read(int(line.file.readline()[1:])) for _ in range(count)]
@@ -115,9 +124,9 @@ class Peer:
         )
         try:
             for _ in range(600):
-                with contextlib.suppress(OSError):
-                    Line(port).close()
-                    break
+                with contextlib.suppress(OSError), contextlib.closing(Line(port)) as line:
+                    if self.kind.is_ready(line):
+                        break
                 if process.poll() is not None:
                     raise ChildProcessError(f"it ended with {process.returncode}")
                 time.sleep(0.01)

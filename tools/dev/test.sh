@@ -10,7 +10,7 @@ Installs what is missing, builds, runs the tests, and ends with the line "N pass
 Without a PART: all of these, in this order. From a bare Debian 12 on 2 cores: under 50 minutes.
 
   unit      every layer's own tests and the house rules (tests/tidy), on the release build
-  sim       simulated crashes and disk faults, a few hundred seeds
+  sim       simulated crashes and disk faults, a few hundred seeds; the Spin model of the protocol
   clients   real SQS and S3 clients against a running store: boto3, the AWS CLI, the JavaScript SDK
   python    the Python package: sending, results, buckets, installs; the example's own tests
   crash     kill -9 under load, restart, and compare
