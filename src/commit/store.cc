@@ -13,6 +13,9 @@ namespace {
 // An event document: a key of 1,024 bytes is three times as long when URL-encoded, and the rest is fixed.
 constexpr std::uint64_t kBytesPerEvent = 8U << 10;
 
+// Groups, for which the log thread is woken at the latest.
+constexpr std::size_t kKickAtLatest = 32;
+
 constexpr std::size_t index_of(auto point) { return static_cast<std::size_t>(point); }
 
 }  // namespace
@@ -118,6 +121,7 @@ Status Store::append(Group& group, storage::Space space, storage::Release releas
       return std::unexpected(*failed_);
     }
     ++stats_.groups;
+    appended_one();
     appended_ = appended->lsn;
     if (release == storage::Release::kDurable) durable_appended_ = appended_;
     parts_.queues.place(group.queues, appended->at);
@@ -131,6 +135,20 @@ Status Store::append(Group& group, storage::Space space, storage::Release releas
   wake(group);
   watch_deadline();
   return {};
+}
+
+// Many come in one turn of the reactor: one system call for all of them, but none waits for very many.
+void Store::appended_one() {
+  ++not_kicked_;
+  if (!kick_soon_ || not_kicked_ >= kKickAtLatest) {
+    kick();
+  } else if (not_kicked_ == 1) {
+    kick_soon_();
+  }
+}
+
+void Store::kick() {
+  if (std::exchange(not_kicked_, 0) != 0) parts_.log.kick();
 }
 
 void Store::watch_deadline() {

@@ -105,6 +105,11 @@ class Store {
   // The log is dead: every answer that waits, and every later command, fails with this.
   void on_failed(const Error& error);
 
+  // How the log thread hears of what was appended: `soon` is called when there is something new, and calls
+  // kick() once what else is at hand has been sequenced. Without it every group is told at once.
+  void kick_through(std::function<void()> soon) { kick_soon_ = std::move(soon); }
+  void kick();
+
   // Durable object groups the applier has not been given yet, in log order.
   std::vector<object::AppliedRecord> take_applicable();
 
@@ -130,6 +135,7 @@ class Store {
 
   Status admit(const Cost& cost);
   Status append(Group& group, storage::Space space, storage::Release release);
+  void appended_one();
   void watch_deadline();
   void send_events(Group& group);
   void wake(Group& group);
@@ -145,6 +151,8 @@ class Store {
   std::deque<object::AppliedRecord> applicable_;  // appended object records, in order
   std::map<queue::WaiterId, ReceiveDone> receivers_;
   std::uint64_t next_waiter_ = 1;
+  std::function<void()> kick_soon_;
+  std::size_t not_kicked_ = 0;  // groups
   std::optional<Error> failed_;
   Time deadline_ = Time::max();  // as last told by deadline_moved
   StoreStats stats_;

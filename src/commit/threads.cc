@@ -40,6 +40,7 @@ Threads::Threads(Parts parts)
 Threads::~Threads() { stop(); }
 
 void Threads::start() {
+  parts_.store.kick_through([this] { parts_.post([this] { parts_.store.kick(); }); });
   log_thread_ = std::thread([this] { run_log(); });
   applier_thread_ = std::thread([this] { run_applier(); });
   keeper_thread_ = std::thread([this] { run_keeper(); });

@@ -31,6 +31,7 @@ class LogAbove : public SegmentedLog {
                           Time now) override {
     return below_->append(group, space, release, now);
   }
+  void kick() override { below_->kick(); }
   bool wait(Duration patience) override { return below_->wait(patience); }
   void wake() override { below_->wake(); }
   Result<Lsn> write() override { return below_->write(); }

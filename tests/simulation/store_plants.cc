@@ -17,6 +17,7 @@ class LogAround : public storage::SegmentedLog {
     return log_->append(group, space, release, now);
   }
   bool wait(Duration patience) override { return log_->wait(patience); }
+  void kick() override { log_->kick(); }
   void wake() override { log_->wake(); }
   Result<storage::Lsn> write() override { return written_ = log_->write(); }
   bool wants_sync() const override { return log_->wants_sync(); }

@@ -85,7 +85,6 @@ Result<SegmentedLog::Appended> BatchQueue::append(std::span<const Record> group,
   HR_TRY(check_pending(bytes));
   if (bytes > std::exchange(admitted_bytes_, 0)) HR_TRY(check_reserve(space));
   HR_TRY(make_room(bytes, space));
-  if (batches_.size() == 1 && batches_.back()->groups == 0) ready_.notify_one();
   pending_bytes_ += bytes;
   if (release == Release::kDurable) batches_.back()->durable = true;
   return put(group, now);
@@ -182,6 +181,8 @@ bool BatchQueue::wait(Duration patience) {
   woken_ = false;
   return dead_ || !batches_.empty();
 }
+
+void BatchQueue::kick() { ready_.notify_one(); }
 
 void BatchQueue::wake() {
   const std::lock_guard lock(mutex_);

@@ -45,6 +45,8 @@ class BatchQueue {
   Result<SegmentedLog::Appended> append(std::span<const Record> group, Space space, Release release,
                                         Time now);
 
+  void kick();  // the log thread looks at what was appended
+
   // --- the log thread ---
 
   bool has_work() const;  // something is pending, or the queue is dead

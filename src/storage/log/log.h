@@ -66,11 +66,15 @@ class SegmentedLog {
   // kNoSpace, kBusy, kLimit, kInvalid: nothing was appended. Any other error: the log is dead.
   // kBusy: too much is pending, or the next segment is being prepared. kInvalid: an empty group, a foreign
   // kind.
+  // The log thread hears of it at kick(), or when its patience is over.
   virtual Result<Appended> append(std::span<const Record> group, Space space, Release release, Time now) = 0;
+  // After one group or several: waking a thread costs more than appending.
+  virtual void kick() = 0;
 
   // --- the log thread ---
 
-  // Blocks until something is appended, or `wake` was called, or `patience` is over. True: there is work.
+  // Blocks until something is appended and kick() called, or `wake` was, or `patience` is over. True: there
+  // is work.
   virtual bool wait(Duration patience) = 0;
   virtual void wake() = 0;  // any thread
   // Writes one batch of what has been appended. Returns the last lsn written so far.

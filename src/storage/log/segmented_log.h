@@ -32,6 +32,7 @@ class DiskLog final : public SegmentedLog {
   Status admit(std::size_t records, std::uint64_t payload_bytes, Space space) override;
   Result<Appended> append(std::span<const Record> group, Space space, Release release, Time now) override;
   bool wait(Duration patience) override;
+  void kick() override { queue_.kick(); }
   void wake() override { queue_.wake(); }
   Result<Lsn> write() override;
   bool wants_sync() const override { return wants_sync_; }
