@@ -10,8 +10,8 @@
 namespace hr::os {
 namespace {
 
-// A request of the store needs a few ids of 16 bytes, and a call of RAND_bytes() costs as much for 16 bytes as
-// for 512: what is this short comes from a supply, which is wiped as it is used. A process that forks must
+// A request of the store needs a few ids of 16 bytes, and a call of RAND_bytes() costs as much for 16 bytes
+// as for 512: what is this short comes from a supply, which is wiped as it is used. A process that forks must
 // exec, as all of ours do, or the two would share their supply.
 constexpr std::size_t kSupplyBytes = 512;
 constexpr std::size_t kShortBytes = 16;
