@@ -49,9 +49,9 @@ struct PoolOptions {
   Duration cancel_limit = 5s;      // of an async job past its timeout, which its child ends itself
   Duration queueing_limit = 1s;    // of a message that finds no free child
   Duration ahead_limit = 40ms;     // of the work, by what tasks took lately, that a child has before it
-  std::size_t ahead_max = 400;     // jobs given to a child at a time
+  std::size_t ahead_max = 1'000;   // jobs given to a child at a time
   Duration stock_limit = 120ms;    // of the work that is received for a child, those given to it included
-  std::size_t stock_max = 1'000;   // messages received for a child
+  std::size_t stock_max = 2'000;   // messages received for a child
   Duration hostage_limit = 100ms;  // a job that runs longer than this lets go what waits behind it
   Duration stuck_limit = 10s;      // of a child that begins nothing of what it is given
   std::size_t requests_max = 64;   // for objects and dead letters, at a time
