@@ -3,6 +3,7 @@
 #include "base/check.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace hr::queue {
@@ -21,48 +22,55 @@ std::uint64_t& Backlog::counter(Where where) {
 }
 
 DeadlineHeap<Slot>& Backlog::heap_of(Where where) {
-  if (where == Where::kBehindDelayed || where == Where::kBehindLeased) return behind_;
-  return where == Where::kDue ? due_ : hidden_;
+  return where == Where::kBehindDelayed || where == Where::kBehindLeased ? behind_ : hidden_;
+}
+
+// Its place among those that commands made visible in that millisecond.
+std::uint32_t Backlog::next_place(Time at) {
+  if (at != ready_at_) ready_places_ = 0;
+  ready_at_ = at;
+  return ready_places_++;
 }
 
 void Backlog::link(Slot slot, Where where) {
   Message& m = (*slab_)[slot];
   m.where = where;
   ++counter(where);
-  if (where == Where::kReady) {
-    const Message* const last = ready_last_ == kNoSlot ? nullptr : &(*slab_)[ready_last_];
-    m.lease_ms = last != nullptr && last->visible_at == m.visible_at ? last->lease_ms + 1 : 0;
-    m.prev = ready_last_;
-    m.next = kNoSlot;
-    (ready_last_ == kNoSlot ? ready_first_ : (*slab_)[ready_last_].next) = slot;
-    ready_last_ = slot;
-  } else if (where != Where::kBehind) {
-    heap_of(where).push(Order{*slab_}, m.visible_at, slot);
+  if (where == Where::kReady) m.lease_ms = next_place(m.visible_at);
+  const bool visible = where == Where::kReady || where == Where::kDue;
+  const bool tenant = has_tenant(slot);
+  if (visible && !tenant) {
+    own_.add(*slab_, slot);
+  } else if (!visible && where != Where::kBehind) {
+    heap_of(where).push(SlotOrder{*slab_}, m.visible_at, slot);
   }
+  if (tenant) tenants_->linked(m.group_next, slot, where);
 }
 
 void Backlog::unlink(Slot slot) {
   Message& m = (*slab_)[slot];
   --counter(m.where);
-  if (m.where == Where::kReady) {
-    (m.prev == kNoSlot ? ready_first_ : (*slab_)[m.prev].next) = m.next;
-    (m.next == kNoSlot ? ready_last_ : (*slab_)[m.next].prev) = m.prev;
-  } else if (m.where != Where::kBehind) {
-    heap_of(m.where).remove(Order{*slab_}, m.prev);
+  const bool visible = m.where == Where::kReady || m.where == Where::kDue;
+  const bool tenant = has_tenant(slot);
+  if (visible && !tenant) {
+    own_.remove(*slab_, slot);
+  } else if (!visible && m.where != Where::kBehind) {
+    heap_of(m.where).remove(SlotOrder{*slab_}, m.prev);
   }
+  if (tenant) tenants_->unlinked(m.group_next, slot, m.where);
   m.where = Where::kNowhere;
 }
 
-bool Backlog::is_first(Slot slot) const {
-  return groups_ == nullptr || (*groups_)[(*slab_)[slot].group].first == slot;
-}
+bool Backlog::is_first(Slot slot) const { return !fifo_ || (*groups_)[(*slab_)[slot].group].first == slot; }
 
 GroupKey Backlog::group_of(Slot slot) const {
-  return groups_ == nullptr ? GroupKey::kNone : (*groups_)[(*slab_)[slot].group].key;
+  const Message& m = (*slab_)[slot];
+  if (fifo_) return (*groups_)[m.group].key;
+  return has_tenant(slot) ? (*groups_)[m.group_next].key : GroupKey::kNone;
 }
 
 Slot Backlog::follower(Slot slot, Time now) const {
-  if (groups_ == nullptr) return kNoSlot;
+  if (!fifo_) return kNoSlot;
   const Slot next = (*slab_)[slot].group_next;
   return next != kNoSlot && (*slab_)[next].visible_at <= now ? next : kNoSlot;
 }
@@ -110,16 +118,22 @@ void Backlog::leave(Slot slot, Time now) {
   }
 }
 
+void Backlog::take_in(Slot slot, GroupKey group) {
+  Message& m = (*slab_)[slot];
+  seqs_.add(m.seq, slot);
+  if (m.moved) note_moved(m);
+  if (fifo_) return join(slot, group);
+  m.group = queue_;
+  m.group_next = kNoTenant;
+  if (group == GroupKey::kNone) return;
+  if (tenants_ == nullptr) tenants_ = std::make_unique<Tenants>(*slab_, *groups_, owner_);
+  m.group_next = tenants_->join(group, m.sent);
+}
+
 void Backlog::add(Slot slot, GroupKey group, Time now) {
   Message& m = (*slab_)[slot];
   m.seq = Seq{next_seq_++};
-  seqs_.add(m.seq, slot);
-  if (m.moved) note_moved(m);
-  if (groups_ == nullptr) {
-    m.group = queue_;
-  } else {
-    join(slot, group);
-  }
+  take_in(slot, group);
   if (is_first(slot)) {
     link(slot, m.visible_at <= now ? Where::kReady : Where::kDelayed);
   } else {
@@ -141,13 +155,7 @@ bool Backlog::load(Slot slot, GroupKey group) {
   Message& m = (*slab_)[slot];
   if (static_cast<std::uint64_t>(m.seq) < next_seq_) return false;  // ascending, each once
   next_seq_ = static_cast<std::uint64_t>(m.seq) + 1;
-  seqs_.add(m.seq, slot);
-  if (m.moved) note_moved(m);
-  if (groups_ == nullptr) {
-    m.group = queue_;
-  } else {
-    join(slot, group);
-  }
+  take_in(slot, group);
   return true;
 }
 
@@ -169,9 +177,10 @@ bool Backlog::loaded(Seq next_seq) {
   std::ranges::sort(ready, {},
                     [&](Slot slot) { return std::pair((*slab_)[slot].visible_at, (*slab_)[slot].lease_ms); });
   for (const Slot slot : ready) {
-    const std::uint32_t place = (*slab_)[slot].lease_ms;  // those before it may be gone
+    Message& m = (*slab_)[slot];
+    ready_at_ = m.visible_at;
+    ready_places_ = m.lease_ms;  // those before it may be gone
     link(slot, Where::kReady);
-    (*slab_)[slot].lease_ms = place;
   }
   return true;
 }
@@ -179,7 +188,8 @@ bool Backlog::loaded(Seq next_seq) {
 void Backlog::release(Slot slot, Time now) {
   slab_->touch(slot);
   unlink(slot);
-  if (groups_ != nullptr) leave(slot, now);
+  if (fifo_) leave(slot, now);
+  if (has_tenant(slot)) tenants_->leave((*slab_)[slot].group_next);
   seqs_.erase((*slab_)[slot].seq);
   if ((*slab_)[slot].moved) --moved_;
 }
@@ -193,23 +203,33 @@ void Backlog::hide(Slot slot, Time visible_at, Time now) {
   } else {
     link(slot, visible_at <= now ? Where::kBehind : Where::kBehindLeased);
   }
+  if (has_tenant(slot)) tenants_->look((*slab_)[slot].group_next);
+}
+
+void Backlog::judge(Slot slot, std::size_t noisy_inflight, Time now) const {
+  if (has_tenant(slot)) tenants_->judge((*slab_)[slot].group_next, counts_.in_flight, noisy_inflight, now);
+}
+
+void Backlog::processed(Slot slot, Time now) const {
+  const Message& m = (*slab_)[slot];
+  if (tenants_ == nullptr || m.where != Where::kLeased) return;
+  tenants_->spent(group_of(slot), now - (m.visible_at - Duration(m.lease_ms)), now);
 }
 
 Slot Backlog::peek(Time now) const {
-  Slot best = ready_first_;
-  const auto consider = [&](const DeadlineHeap<Slot>& heap) {
-    if (heap.empty() || heap.top().due > now) return;
-    const Slot slot = heap.top().item;
-    // At the same moment: what was hidden before what a command made visible; among the hidden, by seq.
-    const auto key = [&](Slot s) {
-      const Message& m = (*slab_)[s];
-      return std::tuple(m.visible_at, m.where == Where::kReady, m.seq);
-    };
-    if (best == kNoSlot || key(slot) < key(best)) best = slot;
+  Slot best = own_.head(*slab_);
+  const auto consider = [&](Slot slot) {
+    if (slot == kNoSlot) return;
+    if (best == kNoSlot || turn_of((*slab_)[slot]) < turn_of((*slab_)[best])) best = slot;
   };
-  consider(due_);
-  consider(hidden_);
-  return best;
+  const Slot hidden = hidden_.empty() || hidden_.top().due > now ? kNoSlot : hidden_.top().item;
+  if (tenants_ == nullptr) return consider(hidden), best;
+  consider(tenants_->quiet_head());
+  if (hidden != kNoSlot && !(has_tenant(hidden) && tenants_->noisy((*slab_)[hidden].group_next))) {
+    consider(hidden);
+  }
+  if (best == kNoSlot) best = tenants_->noisy_head();
+  return best == kNoSlot ? hidden : best;
 }
 
 void Backlog::settle(Time now, std::size_t& budget) {
@@ -252,12 +272,12 @@ Slot Backlog::oldest() {
 }
 
 SeqMap Backlog::clear() {
-  ready_first_ = ready_last_ = kNoSlot;
+  own_.clear();
   hidden_.clear();
-  due_.clear();
   behind_.clear();
   group_count_ = 0;
-  if (groups_ != nullptr) owner_ = groups_->new_owner(queue_);  // the groups go with their last messages
+  tenants_.reset();
+  owner_ = groups_->new_owner(queue_);  // the groups go with their last messages
   counts_ = {};
   std::vector<MovedIn>().swap(moved_in_);
   moved_ = 0;
@@ -268,12 +288,19 @@ SeqMap Backlog::clear() {
 std::vector<Slot> Backlog::in_order() const {
   std::vector<Slot> slots;
   slots.reserve(seqs_.size());
-  for (Slot s = ready_first_; s != kNoSlot; s = (*slab_)[s].next) slots.push_back(s);
-  const auto sorted_from = static_cast<std::ptrdiff_t>(slots.size());
-  for (const auto* heap : {&due_, &hidden_, &behind_}) {
-    for (const auto& entry : heap->entries()) slots.push_back(entry.item);
+  std::vector<const Lane*> lanes = {&own_};
+  if (tenants_ != nullptr) std::ranges::copy(tenants_->lanes(), std::back_inserter(lanes));
+  for (const Lane* lane : lanes) {
+    for (Slot s = lane->first(); s != kNoSlot; s = (*slab_)[s].next) slots.push_back(s);
   }
-  for (auto seq = groups_ == nullptr ? std::nullopt : seqs_.at_or_after(Seq{1}); seq;
+  std::ranges::sort(slots, {}, [&](Slot slot) { return turn_of((*slab_)[slot]); });
+  const auto sorted_from = static_cast<std::ptrdiff_t>(slots.size());
+  const auto add = [&](const DeadlineHeap<Slot>& heap) {
+    for (const auto& entry : heap.entries()) slots.push_back(entry.item);
+  };
+  for (const Lane* lane : lanes) add(lane->due());
+  add(hidden_), add(behind_);
+  for (auto seq = fifo_ ? seqs_.at_or_after(Seq{1}) : std::nullopt; seq;
        seq = seqs_.at_or_after(Seq{static_cast<std::uint64_t>(*seq) + 1})) {
     const Slot slot = seqs_.find(*seq);
     if ((*slab_)[slot].where == Where::kBehind) slots.push_back(slot);
@@ -300,7 +327,11 @@ const char* Backlog::audit() const {
     if (leased && m.receive_count == 0) return "a lease without a receive";
     if (m.moved) ++moved;
   }
-  for (const auto* heap : {&due_, &hidden_, &behind_}) {
+  std::vector<const DeadlineHeap<Slot>*> heaps = {&own_.due(), &hidden_, &behind_};
+  if (tenants_ != nullptr) {
+    for (const Lane* lane : tenants_->lanes()) heaps.push_back(&lane->due());
+  }
+  for (const auto* heap : heaps) {
     for (std::size_t i = 0; i < heap->size(); ++i) {
       const auto& entry = heap->entries()[i];
       if ((*slab_)[entry.item].prev != i) return "a message does not know its place";
@@ -311,7 +342,8 @@ const char* Backlog::audit() const {
   if (slots.size() != seqs_.size()) return "messages without a place";
   if (!(recount == counts_)) return "visible, in flight, delayed";
   if (moved != moved_) return "messages moved in";
-  return groups_ == nullptr ? nullptr : audit_groups();
+  if (fifo_) return audit_groups();
+  return tenants_ == nullptr ? nullptr : tenants_->audit();
 }
 
 // Every group from its first message to its last: together they are all there are.

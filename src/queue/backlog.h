@@ -1,11 +1,11 @@
 // The messages of one queue and the order in which they are received: by the time since when they are
-// visible.
+// visible, and in a standard queue whose messages have groups by tenant before that (queue/tenants.h).
 //
-// A message is in exactly one place. The ready list holds what became visible by a command (sent without
-// delay, returned with visibility 0): appended to, so in order already. Delayed and leased messages are in
-// the `hidden` heap by the end of that; settle() takes those that are over into the `due` heap, a bounded
-// number at a time. peek() looks at the heads of all three, so its answer does not depend on how far settle()
-// is.
+// A message is in exactly one place. Visible ones stand in a lane (queue/lane.h): the queue's, or that of
+// their tenant. Delayed and leased messages are in the `hidden` heap by the end of that; settle() takes those
+// that are over into their lane, a bounded number at a time. peek() looks at the hidden too, so its answer
+// does not depend on how far settle() is; where there are noisy tenants and more than that bound became
+// visible in one moment, those left over may come late.
 //
 // In a FIFO queue that is so for the first message of each group alone. The others stand behind it, in a heap
 // of their own while they are delayed or leased; a message that becomes the first of its group because the
@@ -14,11 +14,14 @@
 
 #include "queue/deadline_heap.h"
 #include "queue/groups.h"
+#include "queue/lane.h"
 #include "queue/queue.h"
 #include "queue/seq_map.h"
 #include "queue/slab.h"
+#include "queue/tenants.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -26,12 +29,9 @@ namespace hr::queue {
 
 class Backlog {
  public:
-  // `queue`: its number. `groups`: of a FIFO queue, else null.
-  Backlog(std::uint32_t queue, Slab& slab, Groups* groups)
-      : queue_(queue),
-        slab_(&slab),
-        groups_(groups),
-        owner_(groups == nullptr ? 0 : groups->new_owner(queue)) {}
+  // `queue`: its number.
+  Backlog(std::uint32_t queue, Slab& slab, Groups& groups, bool fifo)
+      : queue_(queue), slab_(&slab), groups_(&groups), fifo_(fifo), owner_(groups.new_owner(queue)) {}
   Backlog(const Backlog&) = delete;
   Backlog& operator=(const Backlog&) = delete;
 
@@ -43,7 +43,8 @@ class Backlog {
   std::uint64_t size() const { return seqs_.size(); }
   const Counts& counts() const { return counts_; }
 
-  // Takes in a slot that is in no queue, under next_seq(); as the last of its group.
+  // Takes in a slot that is in no queue, under next_seq(); as the last of its group. kNone: of no group, in
+  // standard queues alone.
   void add(Slot slot, GroupKey group, Time now);
   // Out of the queue; the slot is the caller's.
   void release(Slot slot, Time now);
@@ -58,7 +59,18 @@ class Backlog {
   // The one after `slot` in its group, if it is visible: to be handed out in the same receive.
   Slot follower(Slot slot, Time now) const;
   GroupKey group_of(Slot slot) const;
-  std::uint64_t groups() const { return group_count_; }
+  std::uint64_t groups() const { return fifo_ || tenants_ == nullptr ? group_count_ : tenants_->size(); }
+  bool has_tenants() const { return tenants_ != nullptr; }
+
+  // --- tenants of a standard queue; without any, nothing happens ---
+
+  // Before messages are handed out at `now`.
+  void hush(Time now) const {
+    if (tenants_ != nullptr) tenants_->hush(now);
+  }
+  // The message was handed out, or is about to be deleted by its receiver.
+  void judge(Slot slot, std::size_t noisy_inflight, Time now) const;
+  void processed(Slot slot, Time now) const;
   Slot oldest();  // the message sent first, or kNoSlot
 
   // Every message at once: the queue is empty, the slots are to be given back by the caller.
@@ -78,17 +90,15 @@ class Backlog {
   std::vector<Slot> in_order() const;
 
  private:
-  struct Order {
-    Slab& slab;
-    Seq rank(Slot slot) const { return slab[slot].seq; }
-    void set_position(Slot slot, std::uint32_t position) { slab[slot].prev = position; }
-  };
   struct MovedIn {
     Time sent;
     Seq seq{};
   };
 
   void link(Slot slot, Where where);
+  bool has_tenant(Slot slot) const { return !fifo_ && (*slab_)[slot].group_next != kNoTenant; }
+  void take_in(Slot slot, GroupKey group);
+  std::uint32_t next_place(Time at);
   DeadlineHeap<Slot>& heap_of(Where where);
   bool is_first(Slot slot) const;
   void join(Slot slot, GroupKey key);
@@ -103,13 +113,17 @@ class Backlog {
   std::uint32_t queue_;
   Slab* slab_;
   Groups* groups_;
+  bool fifo_;
   std::uint64_t owner_;
-  std::uint64_t group_count_ = 0;
+  std::uint64_t group_count_ = 0;     // of a FIFO queue
+  std::unique_ptr<Tenants> tenants_;  // since the first message with a group; null in a FIFO queue
   SeqMap seqs_;
   std::uint64_t next_seq_ = 1;
   Counts counts_;
-  Slot ready_first_ = kNoSlot, ready_last_ = kNoSlot;
-  DeadlineHeap<Slot> hidden_, due_, behind_;
+  Lane own_;         // of what has no tenant
+  Time ready_at_{};  // of the latest message that a command made visible, and how many there were then
+  std::uint32_t ready_places_ = 0;
+  DeadlineHeap<Slot> hidden_, behind_;
   // Retention: what was sent here is in the order of seq, so the first one left is the oldest. What was moved
   // here is in a heap that may still name messages that have gone.
   Seq first_own_{1};

@@ -269,7 +269,7 @@ namespace {
 bool sendable(const SendEntry& entry, bool fifo) {
   if (entry.delay && (*entry.delay < 0s || *entry.delay > kDelayMax)) return false;
   const bool grouped = entry.group != GroupKey::kNone && entry.deduplication;
-  return fifo ? grouped && !entry.delay : entry.group == GroupKey::kNone;
+  return fifo ? grouped && !entry.delay : true;
 }
 
 }  // namespace
@@ -365,6 +365,8 @@ Outcome<std::vector<Outcome<void>>> Engine::erase(QueueId id, std::span<const Re
   QueueState* q = s.find(id);
   if (q == nullptr) return std::unexpected(Fault::kNoSuchQueue);
   Step step = s.step(at, out);
+  if (q->backlog.has_tenants())
+    q->backlog.settle(step.now, step.budget);  // who is noisy goes by what is in flight
   MessagesErased record{id, step.now, {}};
   std::vector<Outcome<void>> outcomes;
   for (const Receipt& receipt : receipts) {
@@ -381,6 +383,8 @@ Outcome<std::vector<Outcome<void>>> Engine::erase(QueueId id, std::span<const Re
     }
     outcomes.emplace_back();
     if (slot == kNoSlot) continue;
+    q->backlog.processed(slot, step.now);
+    q->backlog.judge(slot, s.limits.noisy_inflight, step.now);
     s.erase(*q, slot);
     record.messages.push_back(receipt.seq);
   }

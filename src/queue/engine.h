@@ -9,8 +9,9 @@
 //
 // Messages are received in the order in which they became visible: a returned one goes behind those that
 // wait. In a FIFO queue that is the order of the groups, by their first messages; a group's messages keep
-// theirs, and none is handed out past one that is delayed or leased. That order, like all state, follows from
-// the records and the time alone, however often tick() ran.
+// theirs, and none is handed out past one that is delayed or leased. In a standard queue whose messages have
+// groups, those of noisy tenants come after all others (queue/tenants.h). That order, like all state, follows
+// from the records and the time alone, however often tick() ran.
 //
 // No clock, thread, file, allocation of ids or unordered iteration inside. Not thread-safe: the sequencing
 // thread owns it. Message bodies stay in the log: the engine keeps where.
@@ -80,7 +81,8 @@ struct SendEntry {
   Uuid id;                          // MessageId
   std::string content;              // encoded by queue/message.h: attributes, MD5s, sender, body
   std::optional<Duration> delay{};  // 0 to 900 s; none: the queue's. Not in FIFO queues
-  // In FIFO queues, both; else neither.
+  // In FIFO queues, both. Else the group is the tenant of a fair queue, and the other tells a producer's
+  // retry.
   GroupKey group{};
   std::optional<Fingerprint> deduplication{};  // within its DeduplicationScope
 };
@@ -110,6 +112,7 @@ struct Received {
 struct Limits {  // each at least 1
   std::size_t queues_max = 10'000;
   std::size_t inflight_max = 120'000;         // per queue (SQS quota)
+  std::size_t noisy_inflight = 30;            // a tenant with fewer is not noisy for what it has in flight
   std::size_t waiters_max = 20'000;           // all queues together; full: receives do not wait
   std::size_t deduplication_max = 1'000'000;  // ids of the last five minutes, all queues; about 90 bytes each
   std::size_t retries_max = 100'000;          // the oldest are forgotten early; about 90 bytes each

@@ -53,7 +53,10 @@ std::optional<MessageImage> Engine::State::image_of(Slot slot) const {
     return q != nullptr && q->fifo == fifo && m.seq >= q->backlog.floor() && q->backlog.find(m.seq) == slot;
   };
   image.queue = QueueId{m.group};
-  if (holds(find(image.queue), false)) return image;
+  if (const QueueState* q = find(image.queue); holds(q, false)) {
+    image.group = q->backlog.group_of(slot);
+    return image;
+  }
   if (m.group >= groups.end()) return std::nullopt;
   const Group& group = groups[m.group];
   image.queue = QueueId{Groups::queue_of(group.owner)};
@@ -262,7 +265,7 @@ Status Engine::loaded() {
   std::ranges::sort(loading->messages, {}, [](const auto& m) { return std::pair(m.queue, m.seq); });
   for (const auto& m : loading->messages) {
     QueueState* const q = s.find(QueueId{m.queue});
-    if (q->fifo != (m.group != GroupKey::kNone)) return corrupt("a message of another kind of queue");
+    if (q->fifo && m.group == GroupKey::kNone) return corrupt("a message of another kind of queue");
     if (!q->backlog.load(m.slot, m.group)) return corrupt("two messages of one number");
   }
   for (const MoveTask& task : s.moves) {

@@ -121,13 +121,15 @@ std::vector<Delivery> Engine::State::deliver(QueueState& q, std::size_t max, Dur
   std::vector<Delivery> deliveries;
   Handing handing{.queue = q.queue.id, .now = now, .lease = length, .attempt = attempt, .step = step};
   Slot next = kNoSlot;  // of the group in hand
+  q.backlog.hush(now);
   while (deliveries.size() < max && q.backlog.counts().in_flight < limits.inflight_max) {
     const bool first = next == kNoSlot;
     const Slot slot = first ? q.backlog.peek(now) : next;
     if (slot == kNoSlot) break;
     const Message& m = slab[slot];
-    // With a lease of 0 ms the first one comes round again once all have been handed out.
-    if (!deliveries.empty() && m.seq == deliveries.front().receipt.seq) break;
+    // With a lease of 0 ms one comes round again once all have been handed out.
+    const auto given = [&](const Delivery& d) { return d.receipt.seq == m.seq; };
+    if (length == 0ms && std::ranges::any_of(deliveries, given)) break;
     QueueState* const target = redrive_target(q, m);
     if (expired(q, m) || target != nullptr) {
       if (step.budget == 0) break;
@@ -148,6 +150,7 @@ std::vector<Delivery> Engine::State::deliver(QueueState& q, std::size_t max, Dur
       if (first) next = kNoSlot;
     } else {
       deliveries.push_back(lease(q, slot, length));
+      q.backlog.judge(slot, limits.noisy_inflight, now);
       handing.add(handing.received, MessagesReceived::Entry{m.seq, m.receive_count});
       if (q.fifo && attempt) note(q, *attempt, slot);
     }

@@ -68,7 +68,7 @@ Status Engine::State::apply(MessageSent& r, const storage::Location& where) {
   HR_ASSIGN(QueueState * q, at(r.queue, r.sent));
   if (r.seq != q->backlog.next_seq()) return corrupt("a message out of the order of numbers");
   if (r.delay > kDelayMax) return corrupt("a delay out of range");
-  if (q->fifo != (r.group != GroupKey::kNone) || (q->fifo && !r.deduplication)) {
+  if (q->fifo && (r.group == GroupKey::kNone || !r.deduplication)) {
     return corrupt("a message of another kind of queue");
   }
   originals.forget(now, 2);

@@ -27,6 +27,7 @@ void Engine::State::reschedule(QueueState& q) {
 }
 
 void Engine::State::expire(QueueState& q, Step& step) {
+  if (q.backlog.has_tenants()) q.backlog.settle(now, step.budget);
   MessagesExpired record{q.queue.id, now, {}};
   while (step.budget > 0) {
     const Slot oldest = q.backlog.oldest();
@@ -50,7 +51,12 @@ void Engine::State::bury(std::size_t at_most) {
       continue;
     }
     const Slot slot = b.seqs.find(*seq);
-    if (b.grouped) groups.leave(slab[slot].group);
+    const Message& m = slab[slot];
+    if (b.grouped) {
+      groups.leave(m.group);
+    } else if (m.group_next != kNoTenant) {
+      groups.leave(m.group_next);
+    }
     free(slot);
     b.seqs.erase(*seq);
     b.next = *seq;

@@ -5,7 +5,7 @@
 namespace hr::queue {
 namespace {
 
-constexpr std::uint8_t kVersion = 2;
+constexpr std::uint8_t kVersion = 3;
 
 // The oldest version that has all the fields of the record, so that what older programs can read stays so.
 template <class R>
@@ -13,7 +13,8 @@ std::uint8_t version_of(const R&) {
   return 1;
 }
 std::uint8_t version_of(const MessageSent& r) {
-  return r.group == GroupKey::kNone && !r.deduplication ? 1 : 2;
+  if (r.group == GroupKey::kNone) return r.deduplication ? 2 : 1;
+  return r.deduplication ? 2 : 3;
 }
 std::uint8_t version_of(const MessageCopied& r) { return version_of(r.sent); }
 std::uint8_t version_of(const MessagesReceived& r) { return r.attempt ? 2 : 1; }
@@ -70,7 +71,8 @@ void body(Coder& c, const MessageSent& r) {
   c.raw().raw(r.id.view());
   c.time(r.sent);
   c.span(r.delay);
-  if (version_of(r) >= 2) c.raw().u64(static_cast<std::uint64_t>(r.group)), c.print(r.deduplication);
+  if (version_of(r) >= 2) c.raw().u64(static_cast<std::uint64_t>(r.group));
+  if (version_of(r) == 2) c.print(r.deduplication);
   c.raw().raw(r.content);
 }
 
@@ -216,10 +218,8 @@ void body(Decoder& d, MessageSent& r) {
   d.uuid(r.id);
   d.time(r.sent);
   d.span(r.delay);
-  if (d.version() >= 2) {
-    r.group = GroupKey{d.raw().u64()};
-    d.print(r.deduplication.emplace());
-  }
+  if (d.version() >= 2) r.group = GroupKey{d.raw().u64()};
+  if (d.version() == 2) d.print(r.deduplication.emplace());
   r.content = d.raw().raw(d.raw().left());
 }
 

@@ -41,7 +41,7 @@ struct MessageSent {
   Uuid id;
   Time sent;
   Duration delay{};
-  // Both in FIFO queues, else neither.
+  // Both in FIFO queues; else each where there is one.
   GroupKey group{};
   std::optional<Fingerprint> deduplication{};
   ByteView content;  // encoded by queue/message.h

@@ -51,6 +51,16 @@ TEST(Records, of_fifo_queues_are_of_version_2) {
             "0105ac02b0ea01" + hex + "0109");
 }
 
+TEST(Records, of_fair_queues_are_of_version_3) {
+  const MessageSent sent{QueueId{5}, Seq{9}, testing::uuid(1), from_ms(300), 10ms, GroupKey{7}, {}, "abc"};
+  const auto record = encode(sent);
+  EXPECT_EQ(to_hex(record.payload), "03050901000000000000000000000000000000ac020a0700000000000000616263");
+  const auto back = std::get<MessageSent>(decode(record.kind, record.payload).value());
+  EXPECT_EQ(back.group, GroupKey{7});
+  EXPECT_FALSE(back.deduplication);
+  EXPECT_EQ(back.content, "abc");
+}
+
 TEST(Records, a_kind_is_its_place_in_the_list) {
   EXPECT_EQ(encode(QueueCreated{}).kind, 1);
   EXPECT_EQ(encode(MessageSent{}).kind, 5);
@@ -59,7 +69,7 @@ TEST(Records, a_kind_is_its_place_in_the_list) {
 
 TEST(Records, a_newer_version_is_refused_as_such) {
   storage::Record r = encode(QueueRemoved{QueueId{5}, from_ms(1)});
-  r.payload[0] = 3;
+  r.payload[0] = 4;
   EXPECT_EQ(decode(r.kind, r.payload).error().code, Errc::kUnsupported);
 }
 

@@ -50,9 +50,9 @@ struct Message {
   std::uint32_t next = 0;               // ready list: the slot after; free: the next free
                                         // one; kBehind...: the slot before it in its group
   std::uint32_t group = 0;              // FIFO queues: GroupIndex. Others: the queue's number
-  std::uint32_t group_next = 0;         // the slot after it in its group
-  std::uint32_t source = 0;             // the queue it was moved from; 0: none that fits
-  std::uint16_t receives_here = 0;      // in this queue, for its redrive policy; stops at its maximum
+  std::uint32_t group_next = 0;     // the slot after it in its group. Others: the GroupIndex of its tenant
+  std::uint32_t source = 0;         // the queue it was moved from; 0: none that fits
+  std::uint16_t receives_here = 0;  // in this queue, for its redrive policy; stops at its maximum
   Where where = Where::kNowhere;
   bool moved : 1 = false;    // came from another queue: `sent` is not in the order of `seq`
   bool renamed : 1 = false;  // by a move task: its record has an older id

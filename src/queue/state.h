@@ -40,7 +40,7 @@ struct QueueState {
   QueueState(Queue q, Slab& slab, Groups& groups)
       : queue(std::move(q)),
         fifo(is_fifo(queue)),
-        backlog(static_cast<std::uint32_t>(queue.id), slab, fifo ? &groups : nullptr) {}
+        backlog(static_cast<std::uint32_t>(queue.id), slab, groups, fifo) {}
 
   Queue queue;
   const bool fifo;

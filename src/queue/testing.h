@@ -124,6 +124,16 @@ class Rig {
   Sent send_to(QueueId id, std::uint64_t group, const std::string& text = "") {
     return try_send_to(id, group, text).value().front();
   }
+  // Into a standard queue, of a tenant.
+  Seq send_as(QueueId id, std::uint64_t tenant, std::optional<Duration> delay = {}) {
+    const SendEntry entry{
+        .id = uuid(++ids_), .content = "content", .delay = delay, .group = GroupKey{tenant}};
+    const Bound bound = engine_->bound({&entry, 1});
+    Effects step;
+    const auto sent = engine_->send(id, {&entry, 1}, now_, step);
+    commit(step, bound);
+    return sent.value().front().seq;
+  }
   static Fingerprint print(const std::string& text) {
     Fingerprint f;
     std::memcpy(f.bytes.data(), text.data(), std::min(text.size(), f.bytes.size()));

@@ -135,10 +135,10 @@ Outcome<Service::Prepared> Service::prepare(const Caller& caller, const queue::Q
                      .md5_of_attributes = md5_of_attributes(message.attributes),
                      .md5_of_system_attributes = md5_of_system_attributes(message),
                      .sequence_number = {}};
+  if (!message.group.empty()) prepared.entry.group = group_key(message.group);
   if (queue::is_fifo(queue)) {
     // A group in front of an id: no group contains the byte between them.
     const bool per_group = is_set(queue, "DeduplicationScope");
-    prepared.entry.group = group_key(message.group);
     prepared.entry.deduplication =
         fingerprint(per_group ? message.group + '\0' + message.deduplication : message.deduplication);
   }

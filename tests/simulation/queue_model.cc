@@ -73,17 +73,77 @@ bool QueueModel::good_target(const Queue& q, const Attributes& a) {
   return target != nullptr && target->queue.id != q.queue.id && target->fifo() == q.fifo();
 }
 
-// The one that has been visible for longest; of a FIFO queue, among the first of their groups.
+// The one that has been visible for longest; of a FIFO queue, among the first of their groups. In a fair
+// queue those of noisy tenants last, by how many of the tenant's messages are in flight.
 QueueModel::Message* QueueModel::next(Queue& q) {
   Message* best = nullptr;
-  const auto key = [](const Message& m) {
-    return std::tuple(m.visible_at, m.by_command, m.by_command != 0 ? 0 : m.seq);
+  const auto key = [&](const Message& m) {
+    const auto tenant = q.tenants.find(m.group);
+    const bool noisy = tenant != q.tenants.end() && tenant->second.noisy;
+    return std::tuple(noisy, noisy ? in_flight(q, m.group) : 0, m.visible_at, m.by_command,
+                      m.by_command != 0 ? 0 : m.seq);
   };
   for (Message& m : q.messages) {
     if (q.fifo() && !first_of_group(q, m)) continue;
     if (m.visible_at <= now_ && (best == nullptr || key(m) < key(*best))) best = &m;
   }
   return best;
+}
+
+// --- tenants ---
+
+std::size_t QueueModel::in_flight(const Queue& q, GroupKey group) const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(q.messages, [&](const Message& m) { return m.group == group && in_flight(m); }));
+}
+
+void QueueModel::arrive(Queue& q, const Message& m) {
+  if (q.fifo() || m.group == GroupKey::kNone) return;
+  q.fair = true;
+  Time& last = q.tenants[m.group].last_sent;
+  last = std::max(last, m.sent);
+}
+
+// Who has gone, and who is quiet because nothing of it waits.
+void QueueModel::look(Queue& q) {
+  std::erase_if(q.tenants, [&](const auto& tenant) {
+    return std::ranges::find(q.messages, tenant.first, &Message::group) == q.messages.end();
+  });
+  for (auto& [group, tenant] : q.tenants) {
+    const auto waits = [&, key = group](const Message& m) { return m.group == key && !in_flight(m); };
+    if (!std::ranges::any_of(q.messages, waits)) tenant.noisy = false;
+  }
+}
+
+Duration QueueModel::spent(const Queue& q, GroupKey group) const {
+  const auto at = q.spent.find(group);
+  if (at == q.spent.end()) return {};
+  const auto age = now_.time_since_epoch() / Duration(5min) - at->second.window;
+  return age == 0 ? at->second.latest + at->second.before : age == 1 ? at->second.latest : Duration{};
+}
+
+void QueueModel::spend(Queue& q, const Message& m) {
+  if (!q.fair || !in_flight(m)) return;
+  for (const GroupKey group : {m.group, GroupKey::kNone}) {
+    Spent& s = q.spent[group];
+    const auto window = now_.time_since_epoch() / Duration(5min);
+    if (window != s.window) {
+      s.before = window == s.window + 1 ? s.latest : Duration{};
+      s.latest = {};
+      s.window = window;
+    }
+    s.latest += now_ - m.received;
+    if (m.group == GroupKey::kNone) break;
+  }
+}
+
+void QueueModel::judge(Queue& q, const Message& m) {
+  const auto at = q.tenants.find(m.group);
+  if (at == q.tenants.end() || at->second.noisy || at->second.last_sent + 5min <= now_) return;
+  const std::size_t own = in_flight(q, m.group);
+  const bool many = own >= limits_.noisy_inflight && 10 * own > counts(q.queue.id).in_flight;
+  at->second.noisy = many || 10 * spent(q, m.group) > spent(q, GroupKey::kNone);
+  look(q);
 }
 
 Counts QueueModel::counts(QueueId id) const {
@@ -140,6 +200,7 @@ void QueueModel::drop(Queue& q, std::uint64_t seq) {
   const GroupKey group = at->group;
   const bool first = q.fifo() && first_of_group(q, *at);
   q.messages.erase(at);
+  look(q);
   const auto next = std::ranges::find(q.messages, group, &Message::group);
   if (first && next != q.messages.end() && next->visible_at <= now_) place(*next, now_);
 }
@@ -171,6 +232,7 @@ std::vector<Delivery> QueueModel::take(Queue& q, std::size_t max, Duration lease
                                        const std::optional<Fingerprint>& attempt) {
   std::vector<Delivery> out;
   std::optional<std::uint64_t> follows;  // in the group in hand
+  for (auto& [group, tenant] : q.tenants) tenant.noisy = tenant.noisy && tenant.last_sent + 5min > now_;
   while (out.size() < max && counts(q.queue.id).in_flight < limits_.inflight_max) {
     const bool first = !follows;
     Message* m = follows ? find(q, Seq{*follows}) : next(q);
@@ -193,6 +255,7 @@ std::vector<Delivery> QueueModel::take(Queue& q, std::size_t max, Duration lease
       moved.source = q.queue.id;
       place(moved, now_);
       dead->messages.push_back(moved);
+      arrive(*dead, moved);
       touched_.push_back(dead->queue.id);
       if (first) follows.reset();
     } else {
@@ -201,6 +264,8 @@ std::vector<Delivery> QueueModel::take(Queue& q, std::size_t max, Duration lease
       ++m->here;
       m->received = now_;
       place(*m, now_ + lease);
+      look(q);
+      judge(q, *m);
       out.push_back(delivery(q, *m));
       if (!q.fifo() || !attempt) continue;
       const std::pair given(out.back().receipt, m->visible_at);
@@ -292,7 +357,13 @@ void QueueModel::tick(Time now) {
 }
 
 void QueueModel::restart() {
-  for (Queue& q : queues_) q.waiting.clear();
+  for (Queue& q : queues_) {
+    q.waiting.clear();
+    q.tenants.clear();
+    q.spent.clear();
+    q.fair = false;
+    for (const Message& m : q.messages) arrive(q, m);
+  }
 }
 
 void QueueModel::cancel(WaiterId waiter) {
@@ -364,13 +435,16 @@ Outcome<void> QueueModel::purge(QueueId id, Time now) {
   if (q == nullptr) return refuse(Fault::kNoSuchQueue);
   now_ = now;
   q->messages.clear();
+  q->tenants.clear();
+  q->spent.clear();
+  q->fair = false;
   return {};
 }
 
 bool QueueModel::fits(const Queue& q, const SendEntry& entry) const {
   const bool group = entry.group != GroupKey::kNone;
   if (q.fifo()) return group && entry.deduplication && !entry.delay;
-  return !group && !entry.deduplication;
+  return !entry.deduplication;
 }
 
 const QueueModel::Known* QueueModel::known(QueueId id, const Fingerprint& deduplication) const {
@@ -401,6 +475,7 @@ Outcome<std::vector<Sent>> QueueModel::send(QueueId id, std::span<const SendEntr
     m.group = entry.group;
     place(m, now_ + entry.delay.value_or(q->queue.attributes.delay));
     q->messages.push_back(m);
+    arrive(*q, m);
     sent.push_back({Seq{m.seq}, m.id, false});
     if (q->fifo()) known_.push_back({id, *entry.deduplication, now_, sent.back()});
   }
@@ -449,7 +524,11 @@ Outcome<std::vector<Outcome<void>>> QueueModel::erase(QueueId id, std::span<cons
       out.push_back(refuse(Fault::kReceiptExpired));
       continue;
     }
-    if (m != nullptr) drop(*q, m->seq);
+    if (m != nullptr) {
+      spend(*q, *m);
+      judge(*q, *m);
+      drop(*q, m->seq);
+    }
     out.emplace_back();
   }
   finish(*q);
@@ -474,6 +553,7 @@ Outcome<std::vector<Outcome<void>>> QueueModel::change_visibility(QueueId id,
       out.push_back(refuse(Fault::kLeaseTooLong));
     } else {
       place(*m, now_ + timeout);
+      look(*q);
       out.emplace_back();
     }
   }

@@ -66,6 +66,16 @@ class QueueModel {
     Time at;
     std::vector<std::pair<queue::Receipt, Time>> given;  // until when
   };
+  // A tenant of a standard queue, for as long as it has a message there.
+  struct Tenant {
+    bool noisy = false;
+    Time last_sent;
+  };
+  // Of processing, in the window of 5 minutes with that number and the one before.
+  struct Spent {
+    std::int64_t window = 0;
+    Duration latest{}, before{};
+  };
   struct Waiting {
     queue::ReceiveRequest request;
   };
@@ -74,6 +84,9 @@ class QueueModel {
     std::uint64_t next_seq = 1;
     std::vector<Message> messages;
     std::vector<Waiting> waiting;
+    std::map<queue::GroupKey, Tenant> tenants;
+    std::map<queue::GroupKey, Spent> spent;  // kNone: by all together
+    bool fair = false;                       // a message with a group has been here
 
     bool fifo() const { return queue.name.ends_with(".fifo"); }
   };
@@ -91,6 +104,13 @@ class QueueModel {
   void serve(Queue& q);
   std::vector<queue::Delivery> take(Queue& q, std::size_t max, Duration lease,
                                     const std::optional<queue::Fingerprint>& attempt);
+  bool in_flight(const Message& m) const { return m.visible_at > now_ && m.count > 0; }
+  std::size_t in_flight(const Queue& q, queue::GroupKey group) const;
+  void arrive(Queue& q, const Message& m);
+  void look(Queue& q);
+  void judge(Queue& q, const Message& m);
+  void spend(Queue& q, const Message& m);
+  Duration spent(const Queue& q, queue::GroupKey group) const;
   bool first_of_group(const Queue& q, const Message& m) const;
   std::optional<std::uint64_t> follower(const Queue& q, const Message& m) const;
   bool good_target(const Queue& q, const queue::Attributes& a);

@@ -257,6 +257,30 @@ class ExpiredReceiptFine : public QueueSubject {
   }
 };
 
+class TenantsAlike : public QueueSubject {
+ public:
+  using QueueSubject::QueueSubject;
+  Outcome<std::vector<Sent>> send(QueueId id, std::span<const SendEntry> entries, Time now,
+                                  Effects& out) override {
+    std::vector<SendEntry> alike(entries.begin(), entries.end());
+    for (SendEntry& e : alike) {
+      if (!e.deduplication) e.group = GroupKey::kNone;
+    }
+    return engine().send(id, alike, now, out);
+  }
+};
+
+class NoisyOneLate : public QueueSubject {
+ public:
+  explicit NoisyOneLate(Limits limits) : QueueSubject(one_more(limits)) {}
+
+ private:
+  static Limits one_more(Limits limits) {
+    ++limits.noisy_inflight;
+    return limits;
+  }
+};
+
 template <class S>
 QueuePlant plant(std::string name) {
   return {std::move(name), [](Limits limits) { return std::make_unique<S>(limits); }};
@@ -272,6 +296,9 @@ constexpr auto kOwnDeduplication = [](SendEntry& e, std::uint32_t n) {
 };
 constexpr auto kOneGroup = [](MessageSent& r) {
   if (r.deduplication) r.group = GroupKey{1};
+};
+constexpr auto kTenantLost = [](MessageSent& r) {
+  if (!r.deduplication) r.group = GroupKey::kNone;
 };
 constexpr auto kOtherDeduplication = [](MessageSent& r) {
   if (r.deduplication) r.deduplication->bytes[15] ^= 1U;
@@ -309,6 +336,9 @@ std::vector<QueuePlant> queue_plants() {
       plant<Miswritten<MessageSent, kOtherDeduplication>>("a deduplication id is lost at a restart"),
       plant<Miswritten<MessagesReceived, kNoAttempt>>("an attempt is lost at a restart"),
       plant<Unlogged<ReceiveRepeated>>("a repeated attempt is not logged"),
+      plant<TenantsAlike>("a noisy tenant is served like the others"),
+      plant<NoisyOneLate>("a tenant is noisy one message late"),
+      plant<Miswritten<MessageSent, kTenantLost>>("a tenant is lost at a restart"),
       plant<UntagsFirst>("a tag set and removed at once stays"),
       plant<Miswritten<MessageSent, kNextId>>("a message id changes at a restart"),
   };

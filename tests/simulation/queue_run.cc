@@ -18,7 +18,8 @@ using namespace hr::queue;
 
 namespace {
 
-constexpr Limits kLimits{.queues_max = 4, .inflight_max = 6, .waiters_max = 5, .tick_messages_max = 1000};
+constexpr Limits kLimits{
+    .queues_max = 4, .inflight_max = 12, .noisy_inflight = 3, .waiters_max = 5, .tick_messages_max = 1000};
 constexpr std::array kNames = {"a", "b", "c", "d.fifo", "e.fifo", "f.fifo"};
 
 bool same(const Delivery& a, const Delivery& b) {
@@ -190,12 +191,14 @@ class Run {
       const std::uint64_t n = ++result_.messages;
       std::memcpy(e.id.bytes.data(), &n, sizeof n);
       e.content = std::string(below(40), 'x');
-      const bool fifo = one_in(60) ? one_in(2) : model_.fifo(q);
+      const bool fifo = model_.fifo(q) && !one_in(60);  // now and then one that is not for this queue
       if (fifo) {
         e.group = GroupKey{1 + below(4)};
         e.deduplication = print(one_in(3) ? 4 : 250);
-      } else if (one_in(3)) {
-        e.delay = delay();
+      } else {
+        if (one_in(2)) e.group = GroupKey{1 + below(4)};  // a tenant; 1 is the loud one
+        if (one_in(3)) e.group = GroupKey{1};
+        if (one_in(3)) e.delay = delay();
       }
     }
     Effects out;
