@@ -34,6 +34,12 @@ class Buffer {
     if (capacity_ < bytes) move_to(bytes);
   }
   void added(std::size_t n) { end_ += n; }
+  // Without bytes in it, it holds no memory either until there is room to be made again.
+  void give_back() {
+    if (!empty()) return;
+    memory_.reset();
+    capacity_ = 0;
+  }
 
  private:
   void make_room(std::size_t bytes_max) {

@@ -395,6 +395,9 @@ Task<Result<std::string>> Connection::read_all(std::size_t bytes_max) {
 
 void Connection::on_disconnect(std::function<void()> gone) {
   gone_ = std::move(gone);
+  // It may be long, and thousands wait beside it: the buffer is most of what a waiting request holds.
+  scratch_->in.consume(std::exchange(piece_, 0));
+  scratch_->in.give_back();
   if (!peer_ended_) return;
   state_->runtime.post([weak = weak_from_this()] {
     const auto self = weak.lock();
