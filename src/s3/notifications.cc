@@ -2,6 +2,7 @@
 #include "object/notification.h"
 #include "s3/buckets.h"
 #include "s3/write.h"
+#include "wire/key_rules.h"
 #include "wire/s3_documents.h"
 #include "wire/s3_headers.h"
 #include "wire/s3_requests.h"
@@ -78,6 +79,11 @@ S3Result<void> check_rules(const Services& services, const object::Bucket& bucke
   const auto skip = wire::header(request.headers, "x-amz-skip-destination-validation");
   for (const auto& rule : rules) {
     HR_TRY(check_queue(services, bucket, rule.queue_arn, skip && codec::lower_case(*skip) == "true"));
+    // Whoever makes a bucket's events go to a queue sends to it.
+    const auto queue = std::string_view(rule.queue_arn).substr(rule.queue_arn.rfind(':') + 1);
+    if (!wire::may(request.identity.rules, wire::Granted::kQueue, queue, wire::Access::kWrite)) {
+      return wire::s3_fail(S3Code::kAccessDenied);
+    }
   }
   if (auto valid = object::validate_rules(rules); !valid) {
     const auto code =

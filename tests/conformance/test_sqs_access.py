@@ -444,6 +444,16 @@ class TestRulesOfAKeyForBuckets:
             == "AccessDenied"
         )
 
+    def test_let_nobody_send_through_the_events_of_a_bucket(self, shared: Store, buckets: None) -> None:
+        """docs/keys.md: who makes a bucket's events go to a queue needs write of the queue."""
+        JsonApi(with_key(shared, "owner"))("CreateQueue", QueueName="events")
+        rule = {"QueueArn": f"arn:aws:sqs:{REGION}:{OWNER}:events", "Events": ["s3:ObjectCreated:*"]}
+        configuration = {"QueueConfigurations": [rule]}
+        members = {"Bucket": "reports-1", "NotificationConfiguration": configuration}
+        put = s3_of(shared, "operator").put_bucket_notification_configuration
+        assert s3_refusal(put, **members) == "AccessDenied"
+        s3_of(shared, "owner").put_bucket_notification_configuration(**members)
+
     def test_show_only_the_buckets_they_name(self, shared: Store, buckets: None) -> None:
         """docs/keys.md: ListBuckets."""
         listed = {bucket["Name"] for bucket in s3_of(shared, "reports").list_buckets()["Buckets"]}
