@@ -358,6 +358,7 @@ Table store_table() {
           {"account", text(HR_FIELD(store.account), check_account)},
           {"domain", text(HR_FIELD(store.domain), check_word)},
           {"allow_remote", flag(HR_FIELD(store.allow_remote))},
+          {"strict_aws", flag(HR_FIELD(store.strict_aws))},
           {"trusted_uids", {toml::node_type::array, set_trusted_uids}},
           {"segment_mib", number(HR_FIELD(store.segment_mib), 4, 1'024)},
           {"reserve_segments", number(HR_FIELD(store.reserve_segments), 1, 16)},

@@ -22,6 +22,7 @@ struct StoreConfig {
   std::string account = "000000000000";     // of the keys made at first start; 12 digits
   std::string domain = "localhost";         // buckets are also reached as BUCKET.DOMAIN
   bool allow_remote = false;                // listen on other addresses than loopback
+  bool strict_aws = false;                  // waiting times that AWS has and we do not need
   std::vector<std::uint32_t> trusted_uids;  // unix peers that need no signature, beside the store's own user
   std::uint32_t segment_mib = 64;           // 4 to 1,024
   std::uint32_t reserve_segments = 2;       // 1 to 16

@@ -254,6 +254,7 @@ void StoreRole::serve() {
                                     .receipt_key = secrets_->receipt_key,
                                     .clock = *clock_,
                                     .region = config_.region,
+                                    .strict = config_.strict_aws,
                                     .entropy = *entropy_,
                                     .diary = diary_});
   s3_.emplace(s3::S3Front::Parts{.store = *store_,

@@ -96,6 +96,7 @@ SqsFront::SqsFront(Parts parts)
                 .entropy = parts.entropy,
                 .seal = ReceiptSeal(std::move(parts.receipt_key)),
                 .region = parts.region,
+                .strict = parts.strict,
                 .diary = parts.diary}),
       counts_{} {}
 

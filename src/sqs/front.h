@@ -43,6 +43,7 @@ class SqsFront final : public net::Handler {
     Bytes receipt_key;  // secret; signs receipt handles
     const os::Clock& clock;
     Bytes region;
+    bool strict = false;  // store.strict_aws
     os::Entropy& entropy;
     hr::Log diary;
   };

@@ -9,7 +9,7 @@ namespace hr::sqs {
 using wire::sqs::ErrorCode;
 using wire::sqs::refuse;
 
-Service::Service(Parts parts) : parts_(std::move(parts)), access_(parts_.region) {}
+Service::Service(Parts parts) : parts_(std::move(parts)), access_(parts_.region), recent_(parts_.strict) {}
 
 Answered Service::call(const Caller& caller, wire::sqs::Request& request) {
   return std::visit([&](auto& typed) { return run(caller, typed); }, request);

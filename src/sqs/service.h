@@ -14,6 +14,7 @@
 #include "sqs/caller.h"
 #include "sqs/names.h"
 #include "sqs/receipt.h"
+#include "sqs/recent.h"
 #include "wire/sqs_answer.h"
 #include "wire/sqs_error.h"
 #include "wire/sqs_request.h"
@@ -54,6 +55,7 @@ class Service {
     os::Entropy& entropy;
     ReceiptSeal seal;
     Bytes region;
+    bool strict = false;  // AWS's waiting times
     hr::Log diary;
   };
   explicit Service(Parts parts);
@@ -133,6 +135,7 @@ class Service {
 
   Parts parts_;
   Access access_;
+  Recent recent_;
   MessageCounters messages_;
 };
 

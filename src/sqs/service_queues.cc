@@ -150,6 +150,11 @@ Answered Service::run(const Caller& caller, wire::sqs::CreateQueue& request) {
   if (!access_.allows(caller, caller.action, name, nullptr)) {
     co_return refuse(ErrorCode::kAccessDenied, "Access to the resource " + request.name + " is denied.");
   }
+  if (recent_.deleted(name, parts_.store.now())) {
+    co_return refuse(ErrorCode::kQueueDeletedRecently,
+                     "You must wait 60 seconds after deleting a queue before you can create another with the "
+                     "same name.");
+  }
   auto attributes = to_change(request.attributes, name, nullptr);
   if (!attributes) co_return std::unexpected(std::move(attributes).error());
   const queue::CreateQueue create{.account = name.account,
@@ -219,11 +224,13 @@ Answered Service::run(const Caller& caller, wire::sqs::DeleteQueue& request) {
   const auto queue = find(caller, request.queue_url);
   if (!queue) co_return std::unexpected(queue.error());
   const auto id = (*queue)->id;
+  const QueueName name{(*queue)->account, (*queue)->name};
   const auto cost = cost_of(parts_.store.queues().bound(std::size_t{1}), Space::kShrink);
   const auto removed = co_await commit<void>(
       cost, Release::kDurable,
       [id](auto& engine, Time now, auto& effects) { return engine.remove(id, now, effects); });
   if (!removed) co_return std::unexpected(removed.error());
+  recent_.note_deletion(name, parts_.store.now());
   co_return wire::sqs::Nothing{};
 }
 
@@ -231,11 +238,17 @@ Answered Service::run(const Caller& caller, wire::sqs::PurgeQueue& request) {
   const auto queue = find(caller, request.queue_url);
   if (!queue) co_return std::unexpected(queue.error());
   const auto id = (*queue)->id;
+  if (recent_.purged(id, parts_.store.now())) {
+    co_return refuse(
+        ErrorCode::kPurgeQueueInProgress,
+        fmt::format("Only one PurgeQueue operation on {} is allowed every 60 seconds.", (*queue)->name));
+  }
   const auto cost = cost_of(parts_.store.queues().bound(std::size_t{1}), Space::kShrink);
   const auto purged = co_await commit<void>(
       cost, Release::kDurable,
       [id](auto& engine, Time now, auto& effects) { return engine.purge(id, now, effects); });
   if (!purged) co_return std::unexpected(purged.error());
+  recent_.note_purge(id, parts_.store.now());
   co_return wire::sqs::Nothing{};
 }
 
@@ -324,6 +337,7 @@ std::optional<Bytes> Service::attribute(const queue::Queue& queue, ByteView name
     if (!queue::is_fifo(queue)) return std::nullopt;
     return name == "FifoQueue" ? Bytes("true") : Bytes(wire::sqs::fifo_default(name));
   }
+  if (name == "KmsDataKeyReusePeriodSeconds" && a.stored.contains("KmsMasterKeyId")) return "300";
   // Bodies are not encrypted on disk, so that this is never true by default as it is on AWS.
   if (name == "SqsManagedSseEnabled") return "false";
   return std::nullopt;

@@ -23,6 +23,8 @@ enum class ErrorCode : std::uint8_t {
   kInvalidMessageContents,
   kMessageNotInflight,
   kOverLimit,
+  kPurgeQueueInProgress,
+  kQueueDeletedRecently,
   kQueueDoesNotExist,
   kQueueNameExists,
   kReceiptHandleIsInvalid,
