@@ -29,6 +29,7 @@ R = TypeVar("R")
 BODY_IN_MESSAGE_MAX = 48 << 10  # bytes; SQS bills a message by 64 KB
 BODY_MAX = 60 << 20  # bytes of arguments: as much as a worker takes
 DELAY_MAX = 900  # seconds, SQS's own
+SMALL = 1 << 53  # every reader of JSON takes smaller integers as they are
 SEND_AGAIN_AFTER = 0.05  # seconds
 EXPIRES_MAX = 1_209_600  # seconds: no message is kept longer than two weeks
 BATCH_BYTES_MAX = 1 << 20  # of the messages of one request, SQS's own
@@ -67,7 +68,8 @@ class Task(Generic[P, R]):
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Sends the call to a worker. When this returns, the job is on disk."""
         self._check_sendable()
-        return self._send_one(services(), prepare(self, args, kwargs, Moment()))
+        tail = tail_of(self, Moment())
+        return self._send_one(services(), prepare(self, args, kwargs, tail))
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`delay` for async code."""
@@ -79,11 +81,11 @@ class Task(Generic[P, R]):
         self._check_sendable()
         if self.options.id:
             raise ValueError("using(id=) names one job; many() sends several")
-        at = Moment()
+        tail = tail_of(self, Moment())
         prepared = [
-            prepare(self, (), dict(arguments), at)
+            prepare(self, (), dict(arguments), tail)
             if isinstance(arguments, Mapping)
-            else prepare(self, tuple(arguments), {}, at)
+            else prepare(self, tuple(arguments), {}, tail)
             for arguments in calls
         ]
         if not prepared:
@@ -202,19 +204,23 @@ class Moment:
         self.request_id = json.dumps(usable_request_id(request_id.get()))
 
 
-@dataclass(frozen=True)
 class Call:
-    """One sending: the job's id, and its envelope in pieces of JSON."""
+    """One sending: the job's id, and its envelope in pieces of JSON. Made in great numbers: no dataclass."""
 
-    id: str
-    task: str
-    head: str
-    args: str
-    kwargs: str
-    tail: str
+    __slots__ = ("args", "id", "kwargs", "tail", "task")
+
+    def __init__(self, identity: str, task: str, args: str, kwargs: str, tail: str) -> None:
+        self.id = identity
+        self.task = task
+        self.args = args
+        self.kwargs = kwargs
+        self.tail = tail
 
     def text(self, args: str, kwargs: str, body: str) -> str:
-        return f'{self.head}"args":{args},"kwargs":{kwargs},{self.tail},"body":{body}}}'
+        return (
+            f'{{"headrace":1,"id":"{self.id}","task":{_quoted(self.task)},"args":{args},"kwargs":{kwargs},'
+            f'{self.tail},"body":{body}}}'
+        )
 
     def message(self, to: Services) -> str:
         """The envelope's text. Large arguments are put into the bucket first, and the envelope names them."""
@@ -233,7 +239,7 @@ class Call:
         return self.text("null", "null", json.dumps(reference, separators=(",", ":")))
 
 
-def prepare(task: Task[Any, Any], args: Sequence[Any], kwargs: Mapping[str, Any], at: Moment) -> Call:
+def prepare(task: Task[Any, Any], args: Sequence[Any], kwargs: Mapping[str, Any], tail: str) -> Call:
     """TypeError, as a call of the function would, where the arguments do not fit it."""
     names = None if kwargs else _plain_names(task.fn, len(args))
     if names is None:
@@ -241,21 +247,27 @@ def prepare(task: Task[Any, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     else:
         bound = zip(names, args)
     for name, value in bound:
-        if type(value) is not str:
+        kind = type(value)
+        if kind is not str and not (kind is int and -SMALL < value < SMALL):
             _json.check(value, f"the argument {name} of {task.name}")
-    options = task.options
-    identity = options.id or job_id(at.ms)
-    not_before = at.ms + 1000 * options.delay if options.delay else "null"
-    expires = "null" if options.expires is None else at.ms + round(1000 * options.expires)
     return Call(
-        identity,
+        task.options.id or job_id(time.time_ns() // 1_000_000),
         task.name,
-        f'{{"headrace":1,"id":"{identity}","task":{_quoted(task.name)},',
         _json.dump(args),
         _json.dump(kwargs) if kwargs else "{}",
+        tail,
+    )
+
+
+def tail_of(task: Task[Any, Any], at: Moment) -> str:
+    """What the envelopes of all calls that are sent at that moment have in common."""
+    options = task.options
+    not_before = at.ms + 1000 * options.delay if options.delay else "null"
+    expires = "null" if options.expires is None else at.ms + round(1000 * options.expires)
+    return (
         f'"sent":{at.ms},"not_before":{not_before},"expires":{expires},"attempt":0,'
         f'"keep_result":{"true" if task.spec.keep_result else "false"},"once":false,"flow":null,'
-        f'"trace":{{"request_id":{at.request_id}}}',
+        f'"trace":{{"request_id":{at.request_id}}}'
     )
 
 
@@ -280,12 +292,10 @@ def _plain_names(fn: Callable[..., Any], count: int) -> tuple[str, ...] | None:
 
 def job_id(now_ms: int) -> str:
     """UUID version 7 (RFC 9562): ids sort by time."""
-    random_bits = int.from_bytes(os.urandom(10))
-    value = (now_ms & (1 << 48) - 1) << 80 | random_bits
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    stamp = f"{now_ms & (1 << 48) - 1:012x}"
+    random = os.urandom(10).hex()
+    variant = "89ab"[int(random[3], 16) & 3]
+    return f"{stamp[:8]}-{stamp[8:]}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"
 
 
 def declare(fn: Callable[P, R], spec: Spec) -> Task[P, R]:
