@@ -14,9 +14,10 @@
 namespace hr {
 
 struct Hop {
-  std::string name;   // "nginx answers on port 80"
-  std::string wrong;  // "" where it works; else what was seen
-  std::string mend;   // the command to look with
+  std::string name;      // "nginx answers on port 80"
+  std::string wrong;     // "" where it works; else what was seen
+  std::string mend;      // the command to look with, or that mends it
+  std::string why = {};  // what comes of it
 };
 
 // Every hop, once, now.

@@ -32,6 +32,7 @@ using Bio = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
 using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
 using X509Cert = std::unique_ptr<X509, Deleter<X509_free>>;
 using Number = std::unique_ptr<BIGNUM, Deleter<BN_free>>;
+using Moment = std::unique_ptr<ASN1_TIME, Deleter<ASN1_TIME_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
 
 bool is_address(const std::string& name) {
@@ -133,6 +134,18 @@ Result<Certificate> make_self_signed(const std::vector<std::string>& names, Time
       PEM_write_bio_PKCS8PrivateKey(key_text.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1)
     return refused("to write it");
   return Certificate{.certificate = text_of(certificate_text.get()), .key = text_of(key_text.get())};
+}
+
+std::optional<int> days_left(std::string_view pem, Time now) {
+  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(std::min<std::size_t>(pem.size(), 1 << 20))));
+  const X509Cert certificate(bio ? PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr) : nullptr);
+  if (!certificate) return {};
+  const auto today = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
+  const Moment from(ASN1_TIME_set(nullptr, today));
+  int days = 0, seconds = 0;
+  if (!from || ASN1_TIME_diff(&days, &seconds, from.get(), X509_get0_notAfter(certificate.get())) != 1)
+    return {};
+  return seconds < 0 ? days - 1 : days;
 }
 
 bool still_serves(std::string_view pem, const std::vector<std::string>& names, Time now) {

@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "os/entropy.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,5 +22,8 @@ Result<Certificate> make_self_signed(const std::vector<std::string>& names, Time
 
 // Whether a certificate in PEM holds every name that make_self_signed would give it, and another month.
 bool still_serves(std::string_view pem, const std::vector<std::string>& names, Time now);
+
+// Whole days until it ends, below 0 after; none: no certificate.
+std::optional<int> days_left(std::string_view pem, Time now);
 
 }  // namespace hr::host

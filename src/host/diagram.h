@@ -37,6 +37,7 @@ struct Diagram {
 std::vector<Diagram> diagrams_of(const Machine& machine, const Observation& seen);
 
 std::string mermaid(const Diagram& diagram);
+std::string svg(const std::vector<Diagram>& diagrams);  // all of them, below each other
 std::string markdown_page(const std::vector<Diagram>& diagrams, bool evidence);
 std::string diagrams_json(const std::vector<Diagram>& diagrams);
 

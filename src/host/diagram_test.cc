@@ -5,9 +5,11 @@
 #include "host/folder_test.h"
 #include "host/render/systemd.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 namespace hr::host {
@@ -172,6 +174,42 @@ TEST(Observe, a_clock_that_follows_itself_is_not_synchronised) {
   EXPECT_EQ(parse_tracking("7F7F0101,,10,1,0,0,0,0,0,0,0,0,16,Normal"), false);
   EXPECT_EQ(parse_tracking("00000000,,0,0,0,0,0,0,0,0,0,0,0,Not synchronised"), false);
   EXPECT_EQ(parse_tracking("506 Cannot talk to daemon"), std::nullopt);
+}
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t out = 0;
+  for (std::size_t at = 0; (at = text.find(part, at)) != text.npos; at += part.size()) ++out;
+  return out;
+}
+
+TEST(Diagram, the_picture_has_each_box_and_each_arrow_once_and_in_its_state) {
+  Observation seen = healthy();
+  (*seen.units)["headrace-web@2.service"] = {.state = "failed"};
+  seen.open_tcp->insert(8'080);
+  seen.synchronised.reset();
+  const auto diagrams = diagrams_of(machine(), seen);
+  const std::string picture = svg(diagrams);
+  for (const State state : {State::kThere, State::kMissing, State::kStranger, State::kUnknown}) {
+    std::size_t boxes = 0, arrows = 0;
+    for (const Diagram& each : diagrams) {
+      boxes += static_cast<std::size_t>(std::ranges::count(each.boxes, state, &Box::state));
+      arrows += static_cast<std::size_t>(std::ranges::count(each.arrows, state, &Arrow::state));
+    }
+    EXPECT_EQ(count(picture, fmt::format("<g class=\"box {}\">", name_of(state))), boxes) << name_of(state);
+    EXPECT_EQ(count(picture, fmt::format("<g class=\"arrow {}\">", name_of(state))), arrows)
+        << name_of(state);
+    EXPECT_GT(boxes + arrows, 0U) << name_of(state);
+  }
+  EXPECT_EQ(svg(diagrams), picture);
+}
+
+TEST(Diagram, a_label_in_the_picture_is_text_and_nothing_else) {
+  const std::string picture = svg({{.title = "<&\">",
+                                    .direction = "TB",
+                                    .boxes = {{.label = "a<b>&\"c", .group = "</svg>"}},
+                                    .arrows = {}}});
+  EXPECT_THAT(picture, HasSubstr("a&lt;b&gt;&amp;&quot;c"));
+  EXPECT_EQ(count(picture, "</svg>"), 1U);
 }
 
 }  // namespace

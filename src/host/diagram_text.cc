@@ -121,7 +121,11 @@ std::string diagrams_json(const std::vector<Diagram>& diagrams) {
   codec::JsonWriter json(out);
   json.begin_array();
   for (const Diagram& diagram : diagrams) {
-    json.begin_object().field("title", diagram.title).key("boxes").begin_array();
+    json.begin_object()
+        .field("title", diagram.title)
+        .field("mermaid", mermaid(diagram))
+        .key("boxes")
+        .begin_array();
     for (const Box& each : diagram.boxes)
       json.begin_object()
           .field("label", plain(each.label))

@@ -12,6 +12,14 @@ constexpr Nanos kAMoment = 200ms;     // as pool_receive.cc and pool_children.cc
 constexpr Duration kTellLimit = 10s;  // after the drain's end, to store what is left to say
 constexpr std::array<std::string_view, 5> kStateNames = {"starting", "idle", "busy", "stopping", "killed"};
 
+// Every child answers it (python/headrace/_registry.py), and no module declares it.
+TaskSpec canary_task() {
+  TaskSpec out;
+  out.name = "headrace.canary";
+  out.timeout = 30s;
+  return out;
+}
+
 }  // namespace
 
 std::string_view to_string(ChildState state) { return kStateNames[static_cast<std::size_t>(state)]; }
@@ -117,7 +125,9 @@ Pool::TaskSpecPtr Pool::find_task(const Held& held) const {
     }
   }
   const auto found = tasks_.find(name);
-  return found != tasks_.end() ? found->second : nullptr;
+  if (found != tasks_.end()) return found->second;
+  static const TaskSpecPtr kCanary = std::make_shared<const TaskSpec>(canary_task());
+  return name == kCanary->name ? kCanary : nullptr;
 }
 
 void Pool::settle(Instant now) {
