@@ -10,6 +10,21 @@ install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/headrace RENAM
 install(FILES ${packaging}/org.headrace.host.policy DESTINATION share/polkit-1/actions)
 install(FILES ${packaging}/headrace.toml DESTINATION /etc/headrace)
 
+# Man pages and completions come from the program's own command line.
+set(manual ${PROJECT_BINARY_DIR}/manual)
+add_custom_command(OUTPUT ${manual}/stamp
+  COMMAND ${CMAKE_COMMAND} -E rm -rf ${manual}
+  COMMAND headrace manual ${manual}
+  COMMAND sh -c "gzip -9n ${manual}/man/*.1"
+  COMMAND ${CMAKE_COMMAND} -E touch ${manual}/stamp
+  DEPENDS headrace
+  COMMENT "Writing man pages and completions" VERBATIM)
+add_custom_target(headrace_manual ALL DEPENDS ${manual}/stamp)
+install(DIRECTORY ${manual}/man/ DESTINATION share/man/man1)
+install(FILES ${manual}/bash/headrace DESTINATION share/bash-completion/completions)
+install(FILES ${manual}/zsh/_headrace DESTINATION share/zsh/vendor-completions)
+install(FILES ${manual}/fish/headrace.fish DESTINATION share/fish/vendor_completions.d)
+
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME headrace)
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})

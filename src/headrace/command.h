@@ -29,6 +29,7 @@ Command python_command(CLI::App& app);
 Command host_command(CLI::App& app);
 Command diagram_command(CLI::App& app);
 Command doctor_command(CLI::App& app);
+Command manual_command(CLI::App& app);
 
 // What commands share.
 extern const char* const kVersion;            // "0.1.0"
