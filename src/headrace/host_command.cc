@@ -9,6 +9,7 @@
 #include "host/apply.h"
 #include "host/confirm.h"
 #include "host/diff.h"
+#include "host/render/cloud.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -115,6 +116,24 @@ int run_status(const HostFlags& flags) {
   return plan->changes.empty() && !plan->interrupted ? kExitOk : kExitDrift;
 }
 
+// --- in the cloud
+
+using MakeCloud = Result<std::string> (*)(const host::Machine&, const host::CloudWishes&);
+
+int run_cloud(const HostFlags& flags, const host::CloudWishes& wishes, MakeCloud make) {
+  const auto ground = host_ground(flags);
+  if (!ground) return host_error(ground.error());
+  const auto text = make(ground->machine, wishes);
+  if (!text) return host_error(text.error());
+  fmt::print("{}", *text);
+  return kExitOk;
+}
+
+void add_cloud(CLI::App& line, host::CloudWishes& wishes) {
+  line.add_option("--package", wishes.package, "Where the .deb is: https://... or s3://BUCKET/KEY")
+      ->required();
+}
+
 }  // namespace
 
 Command host_command(CLI::App& app) {
@@ -143,6 +162,16 @@ Command host_command(CLI::App& app) {
       [flags, change] { return run_rollback(*flags, *change); })
       ->add_flag("--unless-confirmed", change->unless_confirmed,
                  "Wait until the window of --confirm-within has passed; nothing to do once it was confirmed");
+  const auto wishes = std::make_shared<host::CloudWishes>();
+  add_cloud(*add("cloud-init", "Print user data that makes a new machine this host",
+                 [flags, wishes] { return run_cloud(*flags, *wishes, &host::cloud_init); }),
+            *wishes);
+  CLI::App* formation =
+      add("cloudformation", "Print a template of what stands around hosts like this one on AWS",
+          [flags, wishes] { return run_cloud(*flags, *wishes, &host::cloudformation); });
+  add_cloud(*formation, *wishes);
+  formation->add_option("--queue", wishes->queues, "A queue beside those of the pools; more than once");
+  formation->add_option("--bucket", wishes->buckets, "A bucket beside the application's own; more than once");
   add("status", "Say whether the host is as the file says", [flags] { return run_status(*flags); });
   host->footer(
       "Exit codes: 0 as the file says, 1 failed and went back, 2 usage, configuration or refused by a check, "

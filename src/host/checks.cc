@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <grp.h>
+#include <pwd.h>
 #include <unistd.h>
 
 namespace hr::host {
@@ -180,6 +181,15 @@ Result<std::string> check_file(const CheckGround& ground, std::vector<std::strin
   return opinion(ground.tools, command);
 }
 
+// Users that are made only when the files are used are no reason to refuse them.
+Result<std::string> check_firewall(const CheckGround& ground) {
+  std::string text = text_of(ground, "/etc/headrace/nftables.nft");
+  for (const std::string& user : ground.machine.credentialed())
+    if (::getpwnam(user.c_str()) == nullptr) replace_all(text, ", " + user, "");
+  HR_TRY(ground.scratch.write("/check/nftables.nft", text, 0600));
+  return opinion(ground.tools, {"nft", "-c", "-f", ground.scratch.at("/check/nftables.nft")});
+}
+
 }  // namespace
 
 std::string_view name_of(Check check) {
@@ -218,7 +228,7 @@ int exposure_limit(const Machine& machine, std::string_view unit) {
   if (unit == "headrace-confirm.service") return 45;   // it writes root's files
   for (const Node& node : machine.nodes) {
     if (node.unit != unit) continue;
-    const bool closed = !node.user_code || node.network == Network::kNone;
+    const bool closed = node.network == Network::kNone || (!node.user_code && machine.credentialed().empty());
     const auto& allow = machine.config.app.allow;
     const auto opened = node.user_code ? static_cast<int>(allow.size()) * 2 : 0;
     return (closed ? 6 : 12) + opened;
@@ -242,7 +252,7 @@ Result<std::string> run_check(Check check, const CheckGround& ground) {
       return check_file(ground, {"chronyd", "-p", "-f"}, "/etc/chrony/headrace.conf");
     case Check::kFirewall:
       if (::geteuid() != 0) return fail(Errc::kPermission, "nft -c needs root");
-      return check_file(ground, {"nft", "-c", "-f"}, "/etc/headrace/nftables.nft");
+      return check_firewall(ground);
     case Check::kAccounts:
       break;
   }

@@ -182,7 +182,9 @@ class Drawer {
 
   Diagram dependencies() const {
     Diagram out{.title = "Service Dependency Diagram", .direction = "LR", .boxes = {}, .arrows = {}};
-    const Evidence store = unit("headrace-store.service"), log = unit("rsyslog.service");
+    const Evidence log = unit("rsyslog.service"), store = machine_.has_store()
+                                                              ? unit("headrace-store.service")
+                                                              : unit("headrace-api.service");
     box(out, "External Services", "External", {});
     box(out, "Network", "Infrastructure", ports());
     box(out, "File System", "Infrastructure", store);
@@ -223,7 +225,7 @@ class Drawer {
     arrow(out, "Load Balancer", server, nginx);
     if (machine_.has_web()) arrow(out, server, "Application Layer", apps);
     if (has_workers && machine_.has_web())
-      arrow(out, "Application Layer", "Worker Processes", both(workers, unit("headrace-store.service")));
+      arrow(out, "Application Layer", "Worker Processes", both(workers, services(workers)));
     return out;
   }
 
@@ -242,10 +244,18 @@ class Drawer {
     }
   }
 
+  // The store here; where AWS has the services, that workers are ready: they are not before they reached it.
+  Evidence services(const Evidence& code) const {
+    if (!machine_.has_store()) return code;
+    return both(unit("headrace-store.service"), socket(Paths(kHostState).store_socket()));
+  }
+
   Diagram deployment() const {
     Diagram out{.title = "Deployment Architecture", .direction = "TB", .boxes = {}, .arrows = {}};
     const Evidence target = unit("headrace.target"), code = nodes({Kind::kWeb, Kind::kWorker});
-    const Evidence store = both(unit("headrace-store.service"), socket(Paths(kHostState).store_socket()));
+    const Evidence store = services(code);
+    const std::string sqs = machine_.config.services.local_sqs ? "SQS, by the store" : "AWS SQS",
+                      s3 = machine_.config.services.local_s3 ? "S3, by the store" : "AWS S3";
     const std::string host = machine_.facts.ec2 ? "EC2 Instance" : "Linux Host";
     const bool runs_code = machine_.has_web() || !machine_.of(Kind::kWorker).empty();
     box(out, machine_.facts.ubuntu ? "Ubuntu Linux" : "Debian Linux", host + ": System Layer", {});
@@ -256,11 +266,11 @@ class Drawer {
         place_of(machine_.config, "site.names"));
     if (runs_code) box(out, "Python Workers", host + ": Application Layer", code);
     box(out, "Configuration Files", host + ": Application Layer", {}, machine_.config.file);
-    box(out, "SQS, by the store", "Services", store);
-    box(out, "S3, by the store", "Services", store);
+    box(out, sqs, "Services", store);
+    box(out, s3, "Services", store);
     if (!runs_code) return out;
-    arrow(out, "Python Workers", "SQS, by the store", both(code, store));
-    arrow(out, "Python Workers", "S3, by the store", both(code, store));
+    arrow(out, "Python Workers", sqs, both(code, store));
+    arrow(out, "Python Workers", s3, both(code, store));
     arrow(out, "Nginx", "Python Workers", nodes({Kind::kNginx, Kind::kWeb}));
     arrow(out, "Systemd Services", "Python Workers", both(target, code));
     arrow(out, "Python Runtime", "Python Workers", code);

@@ -56,6 +56,9 @@ Status check_host(const Config& config) {
   for (const std::string& path : config.app.writable)
     if (path == "/" || writable.starts_with(path))
       return wrong("app.writable", fmt::format("{} holds what belongs to the host", path));
+  if (!has_store(config) && !config.site.store_names.empty())
+    return wrong("site.store_names",
+                 "[services] are AWS's: there is no store on this host to be made public");
   if (config.store.allow_remote)
     return wrong("store.allow_remote",
                  "a host's store listens on loopback; make it public with site.store_names");
@@ -132,6 +135,12 @@ void add_pool(Node& node, const PoolConfig& pool) {
   node.sockets = {{.name = "control", .path = Paths(kHostState).worker_socket(pool.name)}};
 }
 
+// Where AWS has the services there is no store to wait for: what the store would wait for is waited for.
+void begin_after(std::vector<Node>& nodes, const std::vector<std::string>& ground) {
+  for (Node& node : nodes)
+    if (node.after == std::vector<std::string>{"store"}) node.after = ground;
+}
+
 // --- flows
 
 void add_flows(Machine& machine) {
@@ -149,7 +158,9 @@ void add_flows(Machine& machine) {
       add("nginx", node.name, node.sockets.front().path);
     if (node.kind == Kind::kNginx && !machine.config.site.store_names.empty())
       add("nginx", "store", paths.store_socket());
-    if (node.user_code || node.kind == Kind::kApi) add(node.name, "store", paths.store_socket());
+    if (node.user_code || node.kind == Kind::kApi)
+      add(node.name, machine.has_store() ? "store" : "internet",
+          machine.has_store() ? paths.store_socket() : "443");
     if (runs) add(node.name, "rsyslog", std::string(kLogSocket));
     if (node.user_code && machine.keeps_time()) add(node.name, "chrony", "order");
   }
@@ -177,6 +188,15 @@ std::vector<const Node*> Machine::of(Kind kind) const {
   std::vector<const Node*> out;
   for (const Node& node : nodes)
     if (node.kind == kind) out.push_back(&node);
+  return out;
+}
+
+std::vector<std::string> Machine::credentialed() const {
+  if (config.services.local_sqs && config.services.local_s3) return {};
+  std::vector<std::string> out;
+  for (const Node& node : nodes)
+    if ((node.user_code || node.kind == Kind::kApi) && std::ranges::find(out, node.user) == out.end())
+      out.push_back(node.user);
   return out;
 }
 
@@ -213,10 +233,12 @@ Result<Machine> machine_of(const Config& config, const HostFacts& facts) {
   const auto ground = names_of(out.nodes);
   for (const Role& role : roles) out.nodes.push_back(node_of(role, out, ground));
   for (Node& node : out.nodes) {
+    if (node.kind == Kind::kApi && !out.has_store()) node.network = Network::kInternet;
     if (node.kind == Kind::kWeb) node.network = config.web.network;
     for (const PoolConfig& pool : config.pools)
       if (node.name == "worker-" + pool.name) add_pool(node, pool);
   }
+  if (out.of(Kind::kStore).empty()) begin_after(out.nodes, ground);
   HR_TRY(check_sockets(out));
   add_flows(out);
   return out;

@@ -71,6 +71,9 @@ struct Machine {
 
   const Node* find(std::string_view name) const;
   std::vector<const Node*> of(Kind kind) const;
+  bool has_store() const { return host::has_store(config); }
+  // Who gets the host's own credentials from the metadata service, beside root: none where a store is all.
+  std::vector<std::string> credentialed() const;
   bool has_web() const { return !of(Kind::kWeb).empty(); }
   bool keeps_time() const { return config.host.time != "off"; }
 };

@@ -57,14 +57,19 @@ Role web_role(const Config& config, const Place& place, const Paths& paths, std:
 
 }  // namespace
 
+bool has_store(const Config& config) { return config.services.local_sqs || config.services.local_s3; }
+
 Result<std::vector<Role>> topology_of(const Config& config, const Place& place) {
-  if (!config.services.local_sqs || !config.services.local_s3)
+  const bool aws = !config.services.local_sqs || !config.services.local_s3;
+  if (aws && place.state != kHostState)
     return fail(Errc::kUnsupported,
                 place_of(config, config.services.local_sqs ? "services.s3" : "services.sqs") +
                     ": services of AWS are not in this version; say \"local\"");
   const Paths paths(place.state);
-  std::vector<Role> roles = {store_role(config, place, paths), nginx_role(place, paths),
-                             api_role(config, place, paths)};
+  std::vector<Role> roles;
+  if (has_store(config)) roles.push_back(store_role(config, place, paths));
+  roles.push_back(nginx_role(place, paths));
+  roles.push_back(api_role(config, place, paths));
   std::vector<std::string> level = {"nginx", "api"};
   if (!config.web.app.empty() || !config.web.command.empty()) {
     for (std::uint32_t instance = 1; instance <= config.web.processes; ++instance) {

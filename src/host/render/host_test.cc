@@ -134,6 +134,53 @@ TEST(RenderHost, without_firewall_time_and_operators_nothing_is_said_about_them)
   }
 }
 
+constexpr const char* kAmazon = R"(
+[app]
+root = "/srv/shop"
+[web]
+app = "shop:app"
+[worker.default]
+modules = ["shop.tasks"]
+[worker.local]
+modules = ["shop.local"]
+network = "none"
+[services]
+sqs = "aws"
+s3 = "aws"
+region = "eu-central-1"
+)";
+
+TEST(RenderHost, with_services_of_amazon_no_store_is_waited_for_and_its_keys_are_looked_for_nowhere) {
+  for (const File& file : render_host(machine(kAmazon))) {
+    EXPECT_THAT(file.path, testing::Not(HasSubstr("headrace-store")));
+    for (const char* part : {"headrace-store.s", "HEADRACE_ENDPOINT", "HEADRACE_KEYS", "LoadCredential"})
+      EXPECT_THAT(file.text, testing::Not(HasSubstr(part))) << file.path;
+  }
+  EXPECT_THAT(text_of(machine(kAmazon), "/etc/systemd/system/headrace-web@.service"),
+              HasSubstr("After=headrace-firewall.service rsyslog.service headrace-time.service "));
+}
+
+TEST(RenderHost, with_services_of_amazon_the_metadata_service_is_open_to_who_needs_it_alone) {
+  const Machine of = machine(kAmazon);
+  EXPECT_THAT(
+      text_of(of, "/etc/headrace/nftables.nft"),
+      HasSubstr("ip daddr 169.254.169.254 meta skuid != { root, headrace-api, headrace-app } counter"));
+  EXPECT_THAT(text_of(of, "/etc/systemd/system/headrace-worker@default.service.d/headrace.conf"),
+              testing::Not(HasSubstr("IPAddressDeny")));
+  EXPECT_THAT(text_of(of, "/etc/systemd/system/headrace-worker@local.service.d/headrace.conf"),
+              HasSubstr("IPAddressDeny=any"));
+  EXPECT_THAT(text_of(of, "/etc/systemd/system/nginx.service.d/headrace.conf"),
+              HasSubstr("IPAddressDeny=169.254"));
+}
+
+TEST(RenderHost, a_store_that_is_not_here_is_not_made_public) {
+  const auto refused = machine_of(
+      *parse_config(std::string(kAmazon) + "[site]\nnames = [\"a.example\"]\nstore_names = [\"s.example\"]\n",
+                    "f"),
+      {});
+  EXPECT_EQ(refused.error().code, Errc::kInvalid);
+}
+
 // --- the tools' own opinion
 
 class RealTools : public testing::Test {
@@ -180,13 +227,18 @@ TEST_F(RealTools, nginx_accepts_what_is_rendered_for_it) {
 TEST_F(RealTools, systemd_accepts_every_unit) {
   HR_EXPECT_ACCEPTED(Check::kUnits, full());
   HR_EXPECT_ACCEPTED(Check::kUnits, machine(""));
+  HR_EXPECT_ACCEPTED(Check::kUnits, machine(kAmazon));
 }
 TEST_F(RealTools, every_unit_is_within_its_exposure) {
   HR_EXPECT_ACCEPTED(Check::kExposure, full());
   HR_EXPECT_ACCEPTED(Check::kExposure,
                      machine("[app]\nroot = \"/home/ann/shop\"\n[web]\napp = \"a:b\"\nnetwork = \"none\"\n"));
+  HR_EXPECT_ACCEPTED(Check::kExposure, machine(kAmazon));
 }
-TEST_F(RealTools, nft_accepts_the_table) { HR_EXPECT_ACCEPTED(Check::kFirewall, full()); }
+TEST_F(RealTools, nft_accepts_the_table) {
+  HR_EXPECT_ACCEPTED(Check::kFirewall, full());
+  HR_EXPECT_ACCEPTED(Check::kFirewall, machine(kAmazon));
+}
 TEST_F(RealTools, rsyslog_accepts_its_rules) { HR_EXPECT_ACCEPTED(Check::kLogging, full()); }
 TEST_F(RealTools, logrotate_accepts_its_part) { HR_EXPECT_ACCEPTED(Check::kRotation, full()); }
 TEST_F(RealTools, chrony_accepts_its_file) {

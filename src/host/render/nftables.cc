@@ -36,6 +36,11 @@ std::string site_rules(const Machine& machine) {
   return out + fmt::format("    tcp dport {{ {} }} ct state new counter name site accept\n", list);
 }
 
+std::string metadata_users(const Machine& machine) {
+  const auto users = machine.credentialed();
+  return users.empty() ? "0" : fmt::format("{{ root, {} }}", fmt::join(users, ", "));
+}
+
 }  // namespace
 
 std::vector<std::uint32_t> open_ports(const Machine& machine) {
@@ -89,11 +94,11 @@ table inet headrace {
   }
   chain output {
     type filter hook output priority filter; policy accept;
-    ip daddr 169.254.169.254 meta skuid != 0 counter name metadata reject
-    ip6 daddr fd00:ec2::254 meta skuid != 0 counter name metadata reject
-  }
-}
 )";
+  const std::string users = metadata_users(machine);
+  for (const char* address : {"ip daddr 169.254.169.254", "ip6 daddr fd00:ec2::254"})
+    out += fmt::format("    {} meta skuid != {} counter name metadata reject\n", address, users);
+  out += "  }\n}\n";
   return {{.path = std::string(kEtc) + "/nftables.nft", .text = std::move(out)}};
 }
 

@@ -64,10 +64,12 @@ std::string sandbox_lines(const Sandbox& sandbox) {
 
 // Addresses of the cloud's metadata service, which hands out the host's own credentials, are nobody's
 // business.
-std::string network_lines(Network network) {
+std::string network_lines(Network network, bool credentials) {
   if (network == Network::kNone)
     return "PrivateNetwork=yes\nRestrictAddressFamilies=AF_UNIX\nIPAddressDeny=any\n";
-  return "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\nIPAddressDeny=169.254.169.254 fd00:ec2::254\n";
+  std::string out = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n";
+  if (!credentials) out += "IPAddressDeny=169.254.169.254 fd00:ec2::254\n";
+  return out;
 }
 
 // The master stays root: it binds ports, reads the key, becomes www-data, signals its workers.

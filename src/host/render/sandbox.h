@@ -21,7 +21,8 @@ struct Sandbox {
 std::string sandbox_lines(const Sandbox& sandbox);
 
 // Those that say which network it has: apart, because pools of one template differ in it.
-std::string network_lines(Network network);
+// `credentials`: whether the cloud's metadata service, which hands out the host's own, may be asked.
+std::string network_lines(Network network, bool credentials = false);
 
 // Drop-in lines for services of the distribution that begin as root.
 std::string nginx_sandbox();

@@ -189,14 +189,21 @@ std::string service(const Service& what) {
   return out + what.more;
 }
 
+// Where AWS has one of the services, roles find both by the configuration, and keys as AWS's tools do.
+bool all_here(const Machine& machine) {
+  return machine.config.services.local_sqs && machine.config.services.local_s3;
+}
+
 std::string environment(const Machine& machine) {
   const Paths paths(kHostState);
   std::string out;
   line(out, "Environment=HEADRACE_CONFIG={}", role_config(machine));
   line(out, "Environment=HEADRACE_STATE={}", kHostState);
-  line(out, "Environment=HEADRACE_ENDPOINT=unix:{}", paths.store_socket());
-  line(out, "Environment=HEADRACE_KEYS=%d/keys.toml");
-  line(out, "Environment=HEADRACE_REGION={}", machine.config.store.region);
+  if (all_here(machine)) {
+    line(out, "Environment=HEADRACE_ENDPOINT=unix:{}", paths.store_socket());
+    line(out, "Environment=HEADRACE_KEYS=%d/keys.toml");
+    line(out, "Environment=HEADRACE_REGION={}", machine.config.store.region);
+  }
   // Another configuration makes another unit, so that whoever reads it is started again.
   if (!machine.facts.config_digest.empty())
     line(out, "Environment=HEADRACE_CONFIG_DIGEST={}", machine.facts.config_digest);
@@ -231,10 +238,11 @@ std::string api(const Machine& machine, const Node& node) {
                   .requires_units = "headrace-api.socket",
                   .user = node.user,
                   .start = start(machine, "api --config " + role_config(machine)),
-                  .keys = true,
+                  .keys = all_here(machine),
                   .stop = node.stop_limit,
                   .more = "Slice=headrace.slice\n" + environment(machine) +
-                          sandbox_lines({.shown = {role_config(machine)}})});
+                          sandbox_lines({.internet = !all_here(machine), .shown = {role_config(machine)}}) +
+                          (all_here(machine) ? "" : network_lines(Network::kInternet, true))});
 }
 
 bool allows(const Config& config, std::string_view what) {
@@ -267,10 +275,11 @@ std::string web(const Machine& machine, const Node& node) {
                   .start = start(machine, fmt::format("web --config {} --instance %i", role_config(machine))),
                   .folder = machine.config.app.root,
                   .watched = !own,
-                  .keys = true,
+                  .keys = all_here(machine),
                   .stop = node.stop_limit,
                   .more = "Slice=headrace.slice\nKillMode=mixed\nSyslogIdentifier=headrace-web\n" +
-                          environment(machine) + user_sandbox(machine) + network_lines(node.network)});
+                          environment(machine) + user_sandbox(machine) +
+                          network_lines(node.network, !all_here(machine))});
 }
 
 std::string worker(const Machine& machine, const Node& node) {
@@ -281,7 +290,7 @@ std::string worker(const Machine& machine, const Node& node) {
        .start = start(machine, fmt::format("worker --config {} --pool %i --control {}/worker-%i/control.sock",
                                            role_config(machine), kHostRun)),
        .folder = machine.config.app.root,
-       .keys = true,
+       .keys = all_here(machine),
        .stop = 40s,
        .more = "Slice=headrace-worker.slice\nKillMode=mixed\nSyslogIdentifier=headrace-worker\n"
                "RuntimeDirectory=headrace/"
@@ -298,7 +307,7 @@ std::string pool(const Machine& machine, const Node& node, const PoolConfig& con
                          role_config(machine), kHostRun, config.drain.count())));
   line(out, "TimeoutStopSec={}", seconds(node.stop_limit));
   if (node.memory_bytes != 0) line(out, "MemoryMax={}", node.memory_bytes);
-  return out + network_lines(node.network);
+  return out + network_lines(node.network, !all_here(machine));
 }
 
 // --- drop-ins for the distribution's services
