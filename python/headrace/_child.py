@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import concurrent.futures
 import contextvars
+import functools
 import importlib
 import inspect
 import json
@@ -28,7 +30,7 @@ from typing import Any, NoReturn
 
 from headrace import _json, _native, _registry
 from headrace._context import Event, Message, Running, job, request_id, usable_request_id
-from headrace._errors import GiveUp, Retry, SoftTimeLimit
+from headrace._errors import GiveUp, PartialFailure, Retry, SoftTimeLimit
 from headrace._start import StartError, blamed_place, check_version, message_of, type_name
 
 FRAME_MAX = 64 << 20  # bytes
@@ -158,7 +160,7 @@ def ready_frame() -> Frame:
                 "backoff_cap": spec.backoff_cap,
                 "timeout": spec.timeout,
                 "keep_result": spec.keep_result,
-                "async": spec.is_async,
+                "async": spec.beside,
                 "aliases": list(spec.aliases),
             }
             for spec in specs
@@ -342,29 +344,102 @@ class Inbox:
         return self._next.popleft()
 
 
-def is_async(frame: Frame) -> bool:
-    spec = _registry.find(frame["task"]) if frame["op"] == "run" else None
-    return spec is not None and spec.is_async
+async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """In the context of who asks. No thread can be ended from outside: at the timeout the parent kills."""
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(threads(), context.run, function, *arguments)
+
+
+@functools.cache
+def threads() -> concurrent.futures.Executor:
+    return concurrent.futures.ThreadPoolExecutor(concurrency(), thread_name_prefix="headrace-job")
+
+
+def concurrency() -> int:
+    return int(os.environ.get("HEADRACE_CONCURRENCY", "100"))
+
+
+async def run_thread_job(channel: Channel, frame: Frame) -> None:
+    begin = time.monotonic()
+    try:
+        text = done_text(frame, await in_thread(call, enter(frame, begin), frame), begin)
+    except BaseException as error:
+        text = _encode(failed_frame(frame["id"], error, time.monotonic() - begin))
+    channel.send_text(text)
+
+
+async def run_batch(channel: Channel, frames: list[Frame]) -> None:
+    """One call for all of them; each ends for itself. What is logged is logged for the first."""
+    begin = time.monotonic()
+    errors: dict[str, BaseException | str] = {}
+    try:
+        spec = enter(frames[0], begin)
+        messages = [Message.from_json(frame["event"]) for frame in frames]
+        if spec.is_async:
+            await spec.fn(messages)
+        else:
+            await in_thread(spec.fn, messages)
+    except PartialFailure as partial:
+        errors = partial.errors
+    except BaseException as error:
+        errors = {frame["event"]["id"]: error for frame in frames}
+    for frame in frames:
+        why = errors.get(frame["event"]["id"])
+        if why is None:
+            channel.send_text(done_text(frame, None, begin))
+            continue
+        told = why if isinstance(why, BaseException) else RuntimeError(why)
+        channel.send(failed_frame(frame["id"], told, time.monotonic() - begin))
+
+
+async def run_beside(channel: Channel, spec: _registry.Spec, frames: list[Frame]) -> None:
+    if spec.batch:
+        await run_batch(channel, frames)
+    elif spec.threads:
+        await run_thread_job(channel, frames[0])
+    else:
+        await run_async_job(channel, frames[0])
+
+
+def spec_of(frame: Frame) -> _registry.Spec | None:
+    return _registry.find(frame["task"]) if frame["op"] == "run" else None
+
+
+def rest_of_batch(inbox: Inbox, first: Frame, most: int) -> list[Frame]:
+    """The next messages for the same consumer, as far as they have come."""
+    found = [first]
+    while len(found) < most and (frame := inbox.peek()) is not None and frame.get("task") == first["task"]:
+        if _native.begin(inbox.take()["n"]):
+            found.append(frame)
+    return found
 
 
 async def serve_async(channel: Channel, inbox: Inbox, at_once: int) -> None:
-    """Runs async jobs beside each other, until none runs and none is next."""
+    """Runs jobs beside each other, on the loop or in threads, until none runs and none is next."""
     loop = asyncio.get_running_loop()
     news = asyncio.Event()
     inbox.wake = lambda: loop.call_soon_threadsafe(news.set)
-    running: set[asyncio.Task[None]] = set()
+    running: dict[asyncio.Task[None], int] = {}  # each with its number of jobs
+    free = at_once
 
     def ended(task: asyncio.Task[None]) -> None:
-        running.discard(task)
+        nonlocal free
+        free += running.pop(task)
         news.set()
 
     while True:
         news.clear()
-        while len(running) < at_once and (frame := inbox.peek()) is not None and is_async(frame):
-            if _native.begin(inbox.take()["n"]):
-                task = loop.create_task(run_async_job(channel, frame))
-                running.add(task)
-                task.add_done_callback(ended)
+        while free > 0 and (frame := inbox.peek()) is not None:
+            spec = spec_of(frame)
+            if spec is None or not spec.beside:
+                break
+            if not _native.begin(inbox.take()["n"]):
+                continue
+            frames = rest_of_batch(inbox, frame, min(spec.batch, free)) if spec.batch else [frame]
+            task = loop.create_task(run_beside(channel, spec, frames))
+            running[task] = len(frames)
+            free -= len(frames)
+            task.add_done_callback(ended)
         if not running:
             inbox.wake = lambda: None
             return
@@ -373,10 +448,11 @@ async def serve_async(channel: Channel, inbox: Inbox, at_once: int) -> None:
 
 def serve(channel: Channel) -> None:
     inbox = Inbox(channel)
-    at_once = int(os.environ.get("HEADRACE_CONCURRENCY", "100"))
+    at_once = concurrency()
     with asyncio.Runner() as runner:
         while (frame := inbox.wait())["op"] != "stop":
-            if is_async(frame):
+            spec = spec_of(frame)
+            if spec is not None and spec.beside:
                 runner.run(serve_async(channel, inbox, at_once))
             elif _native.begin(inbox.take()["n"]):
                 channel.send_text(contextvars.copy_context().run(run_job, frame))

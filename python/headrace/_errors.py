@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from headrace._native import Timeout, Unavailable
 
 __all__ = [
     "Conflict",
     "GiveUp",
     "NotFound",
+    "PartialFailure",
     "ResultTimeout",
     "Retry",
     "ServiceError",
@@ -34,6 +37,16 @@ class GiveUp(Exception):
     """Raised by a handler: no further attempt helps; the job goes to the dead letters at once."""
 
     __module__ = "headrace"
+
+
+class PartialFailure(Exception):
+    """Raised by a consumer of batches: these of its messages failed, by their id; the others are done."""
+
+    __module__ = "headrace"
+
+    def __init__(self, errors: Mapping[str, BaseException | str]) -> None:
+        super().__init__(f"{len(errors)} messages of the batch failed")
+        self.errors = dict(errors)
 
 
 class SoftTimeLimit(Exception):

@@ -13,6 +13,7 @@ ResultMode = Literal["auto", "keep", "none"]
 
 TIMEOUT_MAX = 41_400.0  # seconds: SQS lets nobody hold a message for more than 12 hours
 RETRIES_MAX = 1_000
+BATCH_MAX = 1_000
 NAME_MAX = 255  # bytes
 QUEUE_MAX = 75  # its dead-letter queue is QUEUE-dead, and SQS allows 80
 
@@ -43,11 +44,17 @@ class Spec:
     trigger: Trigger | None = None
     soft_timeout: float | None = None
     consumer: bool = False  # of whatever its queue holds
+    threads: bool = False  # a plain function that may run in a thread, beside others
+    batch: int = 0  # messages that a consumer is called with at most; 0: one, not in a list
 
     @functools.cached_property
     def is_async(self) -> bool:
-        """A child runs several of these at once, on one event loop."""
         return inspect.iscoroutinefunction(inspect.unwrap(self.fn))
+
+    @property
+    def beside(self) -> bool:
+        """A child runs several of these at once."""
+        return self.is_async or self.threads or self.batch > 0
 
     def place(self) -> str:
         code = getattr(inspect.unwrap(self.fn), "__code__", None)
@@ -119,6 +126,12 @@ def check(spec: Spec) -> Spec:
             f"soft_timeout={spec.soft_timeout:g} of task {spec.name} must be more than 0 and less than its "
             f"timeout, {spec.timeout:g}"
         )
+    if spec.threads and spec.is_async:
+        raise ValueError(f"threads= of task {spec.name} is for plain functions; an async one needs none")
+    if not 0 <= spec.batch <= BATCH_MAX:
+        raise ValueError(f"batch={spec.batch} of task {spec.name} must be from 1 to {BATCH_MAX}")
+    if spec.soft_timeout is not None and (spec.threads or spec.batch):
+        raise ValueError(f"soft_timeout= of task {spec.name} is for functions that run alone")
     if spec.soft_timeout is not None and spec.is_async:
         raise ValueError(
             f"soft_timeout= of task {spec.name} is for plain functions; an async one is cancelled at its "

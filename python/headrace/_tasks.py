@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from headrace import _json, _registry
-from headrace._context import Event, Message, request_id, usable_request_id
+from headrace._context import Event, request_id, usable_request_id
 from headrace._errors import NotFound, ServiceError, Unavailable
 from headrace._jobs import Job
 from headrace._registry import ResultMode, Spec, Trigger
@@ -319,6 +319,7 @@ def task(
     backoff_cap: float = 600.0,
     timeout: float = 300.0,
     soft_timeout: float | None = None,
+    threads: bool = False,
     result: ResultMode = "auto",
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
     ...
@@ -336,6 +337,7 @@ def task(
     backoff_cap: float = 600.0,
     timeout: float = 300.0,
     soft_timeout: float | None = None,
+    threads: bool = False,
     result: ResultMode = "auto",
 ) -> Any:
     """Makes a task of a function.
@@ -343,7 +345,8 @@ def task(
     A job that raises runs again up to `retries` times, after `backoff` seconds that double each time up to
     `backoff_cap` and are drawn at random below that. After `soft_timeout` seconds headrace.SoftTimeLimit is
     raised in the handler; after `timeout` seconds an attempt is killed. The return value is kept ("auto")
-    unless the function is annotated to return None. `aliases` are former names.
+    unless the function is annotated to return None. `aliases` are former names. With `threads`, a plain
+    function may run in a thread of its child, beside others of that kind, up to the pool's `concurrency`.
     """
 
     def decorate(function: Callable[..., Any]) -> Task[..., Any]:
@@ -360,6 +363,7 @@ def task(
                 keep_result=_registry.keeps_result(function, result),
                 aliases=tuple(aliases),
                 fn=function,
+                threads=threads,
             ),
         )
 
@@ -427,11 +431,15 @@ def consumer(
     backoff_cap: float = 600.0,
     timeout: float = 300.0,
     soft_timeout: float | None = None,
-) -> Callable[[Callable[[Message], R]], Task[[Message], R]]:
+    threads: bool = False,
+    batch: int = 0,
+) -> Callable[[Callable[[Any], R]], Task[[Any], R]]:
     """Calls the function with a headrace.Message for each message of the queue, whoever sent it and whatever
-    it holds. The queue is this function's alone; no result is kept."""
+    it holds. The queue is this function's alone; no result is kept. With `batch`, the function is called with
+    a list of the messages that have come, as many at most; headrace.PartialFailure says which of them failed.
+    """
 
-    def decorate(function: Callable[[Message], R]) -> Task[[Message], R]:
+    def decorate(function: Callable[[Any], R]) -> Task[[Any], R]:
         spec = Spec(
             name=name or _registry.name_of(function),
             queue=queue,
@@ -444,6 +452,8 @@ def consumer(
             aliases=(),
             fn=function,
             consumer=True,
+            threads=threads,
+            batch=batch,
         )
         return declare(function, spec)
 
