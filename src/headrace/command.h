@@ -26,6 +26,7 @@ Command jobs_command(CLI::App& app);
 Command web_command(CLI::App& app);
 Command worker_command(CLI::App& app);
 Command python_command(CLI::App& app);
+Command keys_command(CLI::App& app);
 Command host_command(CLI::App& app);
 Command diagram_command(CLI::App& app);
 Command doctor_command(CLI::App& app);

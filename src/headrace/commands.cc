@@ -24,9 +24,9 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", std::string("headrace ") + kVersion);
   app.require_subcommand(1);
   const std::vector<Command> commands = {
-      up_command(app),      store_command(app),  api_command(app),    jobs_command(app),
-      web_command(app),     worker_command(app), python_command(app), host_command(app),
-      diagram_command(app), doctor_command(app), manual_command(app),
+      up_command(app),   store_command(app),   api_command(app),    jobs_command(app),
+      keys_command(app), web_command(app),     worker_command(app), python_command(app),
+      host_command(app), diagram_command(app), doctor_command(app), manual_command(app),
   };
   try {
     app.parse(argc, argv);

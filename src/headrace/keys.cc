@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cstdint>
@@ -58,21 +59,33 @@ std::string random_text(os::Entropy& entropy, std::size_t length, std::string_vi
   return out;
 }
 
-std::string new_file_text(const std::string& account, os::Entropy& entropy) {
+wire::AccessKey new_key(std::string name, std::string account, os::Entropy& entropy) {
   constexpr std::string_view kUpper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
   constexpr std::string_view kAny = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  return {.id = "HR" + random_text(entropy, 18, kUpper),
+          .secret = random_text(entropy, 40, kAny),
+          .account = std::move(account),
+          .name = std::move(name)};
+}
+
+std::string text_of(const wire::AccessKey& key) {
+  return fmt::format("[[key]]\nname = \"{}\"\naccount = \"{}\"\nid = \"{}\"\nsecret = \"{}\"\n", key.name,
+                     key.account, key.id, key.secret);
+}
+
+std::string new_file_text(const std::string& account, os::Entropy& entropy) {
   return fmt::format(
       "# Access keys of this store. Whoever reads this file may do everything to its queues and objects.\n"
       "# More keys, and what each may do: docs/keys.md.\n"
       "# Signs receipt handles; changing it makes those already given out invalid.\n"
-      "receipt_secret = \"{}\"\n\n"
-      "[[key]]\nname = \"admin\"\naccount = \"{}\"\nid = \"HR{}\"\nsecret = \"{}\"\n",
-      random_text(entropy, 2 * kReceiptKeyBytes, "0123456789abcdef"), account,
-      random_text(entropy, 18, kUpper), random_text(entropy, 40, kAny));
+      "receipt_secret = \"{}\"\n\n{}",
+      random_text(entropy, 2 * kReceiptKeyBytes, "0123456789abcdef"),
+      text_of(new_key("admin", account, entropy)));
 }
 
-// Whole or not at all: written beside, synced, and given its name; never over an existing file.
-Status write_new(const std::string& folder, const std::string& path, const std::string& text) {
+// Whole or not at all: written beside, synced, and given its name. `owner`: of the file that it replaces.
+Status write_whole(const std::string& folder, const std::string& path, const std::string& text,
+                   const struct stat* owner = nullptr) {
   const std::string draft = path + ".new";
   ::unlink(draft.c_str());
   {
@@ -81,6 +94,10 @@ Status write_new(const std::string& folder, const std::string& path, const std::
     if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
         ::fsync(file.get())) {
       return failed(draft, "be written");
+    }
+    const bool given = owner == nullptr || (owner->st_uid == ::geteuid() && owner->st_gid == ::getegid());
+    if (!given && ::fchown(file.get(), owner->st_uid, owner->st_gid) != 0) {
+      return failed(draft, "be given to its owner");
     }
   }
   if (::rename(draft.c_str(), path.c_str()) != 0) return failed(path, "be created");
@@ -106,6 +123,26 @@ Result<std::string> read_private(const std::string& path) {
   if (n < 0) return failed(path, "be read");
   text.resize(static_cast<std::size_t>(n));
   return text;
+}
+
+// The pattern's own rules are those of the file; here it only must not end its quotes.
+Result<std::string> quoted(const std::vector<Bytes>& patterns) {
+  for (const auto& pattern : patterns) {
+    if (pattern.find_first_of("\"\\\n\r") == pattern.npos) continue;
+    return fail(Errc::kInvalid, "a pattern has no quotes, backslashes and line ends");
+  }
+  return patterns.empty() ? "[]" : fmt::format("[\"{}\"]", fmt::join(patterns, "\", \""));
+}
+
+Result<std::string> rule_text(const wire::KeyRule& rule) {
+  std::vector<Bytes> may;
+  if (rule.read) may.emplace_back("read");
+  if (rule.write) may.emplace_back("write");
+  if (rule.admin) may.emplace_back("admin");
+  HR_ASSIGN(const auto queues, quoted(rule.queues));
+  HR_ASSIGN(const auto buckets, quoted(rule.buckets));
+  HR_ASSIGN(const auto words, quoted(may));
+  return fmt::format("[[key.allow]]\nqueues = {}\nbuckets = {}\nmay = {}\n", queues, buckets, words);
 }
 
 std::string_view shown(std::string_view text) { return text.substr(0, 64); }
@@ -290,11 +327,38 @@ Result<Secrets> load_or_make_keys(const std::string& folder, const std::string& 
   const std::string path = folder + "/keys.toml";
   auto text = read_private(path);
   if (!text && text.error().code == Errc::kNotFound) {
-    HR_TRY(write_new(folder, path, new_file_text(account, entropy)));
+    HR_TRY(write_whole(folder, path, new_file_text(account, entropy)));
     text = read_private(path);
   }
   if (!text) return std::unexpected(text.error());
   return parse_keys(path, *text);
+}
+
+Result<wire::AccessKey> add_key(const std::string& path, const NewKey& key, os::Entropy& entropy) {
+  HR_ASSIGN(const Secrets before, load_keys(path));
+  HR_ASSIGN(std::string text, read_private(path));
+  struct stat owner{};
+  if (::stat(path.c_str(), &owner) != 0) return failed(path, "be read");
+  const auto good = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.';
+  };
+  if (key.name.empty() || key.name.size() > 64 || !std::ranges::all_of(key.name, good)) {
+    return fail(Errc::kInvalid,
+                fmt::format("\"{}\" is no name: 1 to 64 letters, digits, '-', '_' and '.'", shown(key.name)));
+  }
+  if (std::ranges::find(before.keys.keys(), key.name, &wire::AccessKey::name) != before.keys.keys().end()) {
+    return fail(Errc::kExists, fmt::format("{}: a key is called {} already", path, key.name));
+  }
+  const std::string account = key.account.empty() ? before.keys.find(before.first)->account : key.account;
+  auto made = new_key(key.name, account, entropy);
+  text += fmt::format("{}\n{}", text.ends_with('\n') ? "" : "\n", text_of(made));
+  if (key.rule) {
+    HR_ASSIGN(const std::string rule, rule_text(*key.rule));
+    text += rule;
+  }
+  HR_TRY(parse_keys(path, text));
+  HR_TRY(write_whole(path.substr(0, path.rfind('/')), path, text, &owner));
+  return made;
 }
 
 Result<Secrets> load_keys(const std::string& path) {

@@ -6,6 +6,7 @@
 #include "os/entropy.h"
 #include "wire/auth.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,16 @@ Result<Secrets> load_or_make_keys(const std::string& folder, const std::string& 
 
 // Reads an existing keys.toml. kNotFound: there is none; kPermission and kInvalid as above.
 Result<Secrets> load_keys(const std::string& path);
+
+struct NewKey {
+  std::string name;     // 1 to 64 letters, digits, '-', '_' and '.'; of no other key
+  std::string account;  // empty: that of the file's first key
+  std::optional<wire::KeyRule> rule{};
+};
+
+// Makes a key at the end of an existing file, whose owner stays; a store that runs reads it when it starts
+// again. kInvalid: what a file must not say. kExists: the name.
+Result<wire::AccessKey> add_key(const std::string& path, const NewKey& key, os::Entropy& entropy);
 
 // What a file says; `path` is for messages.
 Result<Secrets> parse_keys(const std::string& path, std::string_view text);
