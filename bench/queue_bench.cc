@@ -40,6 +40,16 @@ class Bench {
     place(out);
   }
 
+  // One message of a tenant, to the first queue.
+  void send_as(GroupKey tenant) {
+    entries_.assign(1, {});
+    std::memcpy(entries_[0].id.bytes.data(), &++sent_, sizeof sent_);
+    entries_[0].group = tenant;
+    Effects out;
+    static_cast<void>(engine_.send(queues_[0], entries_, now_, out));
+    place(out);
+  }
+
   std::vector<Delivery> receive(std::size_t queue) {
     Effects out;
     auto got = engine_.receive(queues_[queue], {.max_messages = 10}, now_, out);
@@ -123,6 +133,20 @@ void waiting_fifo_message(benchmark::State& state) {
   }
 }
 BENCHMARK(waiting_fifo_message)->Args({1'000'000, 100})->Args({1'000'000, 1'000'000})->Iterations(1);
+
+// range(1): tenants of a fair queue.
+void waiting_fair_message(benchmark::State& state) {
+  const auto messages = static_cast<std::size_t>(state.range(0));
+  const auto tenants = static_cast<std::uint64_t>(state.range(1));
+  for (auto _ : state) {
+    Bench bench(1);
+    const std::size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    for (std::size_t sent = 0; sent < messages; ++sent) bench.send_as(GroupKey{1 + sent % tenants});
+    const std::size_t after = mallinfo2().uordblks + mallinfo2().hblkhd;
+    state.counters["bytes/message"] = static_cast<double>(after - before) / static_cast<double>(messages);
+  }
+}
+BENCHMARK(waiting_fair_message)->Args({1'000'000, 100})->Args({1'000'000, 1'000'000})->Iterations(1);
 
 }  // namespace
 
