@@ -12,6 +12,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
+#include <optional>
 #include <set>
 #include <unordered_set>
 #include <utility>
@@ -21,6 +24,14 @@ namespace {
 
 constexpr std::uint64_t kProgressEvery = 100'000;
 constexpr std::size_t kReadBytes = 1U << 20;
+
+bool is_md5(const std::string& etag) { return etag.size() == 32; }  // not of parts, which have a '-'
+
+Bytes md5_of(ByteView bytes) {
+  codec::Md5 digest;
+  digest.update(bytes);
+  return digest.finish();
+}
 
 bool is_queue_record(std::uint8_t kind) { return kind >= 1 && kind <= 63; }
 
@@ -38,6 +49,7 @@ class Checker {
     HR_TRY(messages());
     HR_TRY(buckets());
     HR_TRY(objects());
+    HR_TRY(late_objects());
     HR_TRY(uploads());
     return std::move(report_);
   }
@@ -65,8 +77,15 @@ class Checker {
   Status buckets();
   Status objects();
   Status uploads();
-  Status blob(const storage::BlobName& name, std::uint64_t bytes, const std::string& of,
+  // The MD5 of a body's file, in binary; empty where bodies are not read.
+  Result<Bytes> blob(const storage::BlobName& name, std::uint64_t bytes, const std::string& of);
+  Status body(const storage::BlobName& name, std::uint64_t bytes, const std::string& of,
               const std::string& etag);
+  Status pieces(const object::Manifest& manifest, const std::string& of, const std::string& etag);
+  void note_late(const object::Application& applied);
+  Status late_objects();
+  Status object_of(ByteView value, const std::string& name,
+                   const std::function<Result<std::optional<Bytes>>()>& body);
   bool is_late(ByteView key) const { return late_.contains(key) || late_.contains(key.substr(0, 8)); }
   template <class F>
   Status each(storage::Table table, F&& f);
@@ -82,6 +101,12 @@ class Checker {
   // Index keys that the log changes after the index's position, and prefixes of the parts it lets go: what
   // the index says of them is old.
   std::set<Bytes, std::less<>> late_;
+  // Of the objects among them: the newest value, and the manifest of one in parts.
+  struct LateObject {
+    Bytes value;
+    std::optional<Bytes> body;
+  };
+  std::map<Bytes, LateObject> late_objects_;
 };
 
 Status Checker::state() {
@@ -110,7 +135,7 @@ Status Checker::record(const storage::RecoveredRecord& r) {
     if (!applied) {
       damaged(where() + applied.error().message);
     } else if (r.lsn > index_.applied()) {
-      for (const auto& change : applied->changes) late_.insert(change.key);
+      note_late(*applied);
       if (applied->closed) late_.insert(object::parts_prefix(applied->closed->upload));
     }
     return {};
@@ -190,24 +215,57 @@ Status Checker::objects() {
   return each(storage::Table::kObjects, [&](ByteView key, ByteView value) -> Status {
     if (is_late(key)) return {};
     const std::string name = fmt::format("object \"{}\"", printable(object::key_in_bucket(key)));
-    const auto object = object::decode_object(value);
-    if (!object) return std::unexpected(Error(object.error()).in(name));
-    ++report_.objects;
-    if (object->blob) return blob(*object->blob, object->bytes, name, object->etag);
-    HR_ASSIGN(const auto body, index_.get(storage::Table::kBodies, key, storage::Patience::kAny));
-    if (!body) return fail(Errc::kCorrupt, name + ": its body is not in the index");
-    if (object->parts == 0) {
-      if (body->size() == object->bytes) return {};
-      return fail(Errc::kCorrupt, fmt::format("{}: its body is {} bytes long instead of {}", name,
-                                              body->size(), object->bytes));
-    }
-    const auto manifest = object::decode_manifest(*body);
-    if (!manifest) return std::unexpected(Error(manifest.error()).in(name));
-    for (const object::Piece& piece : *manifest) {
-      if (piece.blob) HR_TRY(noted(blob(*piece.blob, piece.bytes, name, {})));
-    }
-    return {};
+    return object_of(value, name,
+                     [&] { return index_.get(storage::Table::kBodies, key, storage::Patience::kAny); });
   });
+}
+
+// What the log says of them and the index does not yet.
+Status Checker::late_objects() {
+  for (const auto& [key, late] : late_objects_) {
+    const std::string name = fmt::format("object \"{}\"", printable(object::key_in_bucket(key)));
+    HR_TRY(noted(object_of(late.value, name, [&] { return Result<std::optional<Bytes>>(late.body); })));
+  }
+  return {};
+}
+
+void Checker::note_late(const object::Application& applied) {
+  for (const storage::IndexChange& change : applied.changes) {
+    late_.insert(change.key);
+    if (change.table == storage::Table::kObjects) {
+      if (change.value) {
+        late_objects_[change.key] = {.value = *change.value, .body = {}};
+      } else {
+        late_objects_.erase(change.key);
+      }
+    }
+  }
+  for (const storage::IndexChange& change : applied.changes) {
+    const auto object = late_objects_.find(change.key);
+    if (change.table == storage::Table::kBodies && object != late_objects_.end())
+      object->second.body = change.value;
+  }
+}
+
+Status Checker::object_of(ByteView value, const std::string& name,
+                          const std::function<Result<std::optional<Bytes>>()>& body_of) {
+  const auto object = object::decode_object(value);
+  if (!object) return std::unexpected(Error(object.error()).in(name));
+  ++report_.objects;
+  if (object->blob) return body(*object->blob, object->bytes, name, object->etag);
+  HR_ASSIGN(const auto stored, body_of());
+  if (!stored) return fail(Errc::kCorrupt, name + ": its body is not in the index");
+  if (object->parts > 0) {
+    const auto manifest = object::decode_manifest(*stored);
+    if (!manifest) return std::unexpected(Error(manifest.error()).in(name));
+    return pieces(*manifest, name, object->etag);
+  }
+  if (stored->size() != object->bytes) {
+    return fail(Errc::kCorrupt, fmt::format("{}: its body is {} bytes long instead of {}", name,
+                                            stored->size(), object->bytes));
+  }
+  if (!is_md5(object->etag) || to_hex(md5_of(*stored)) == object->etag) return {};
+  return fail(Errc::kCorrupt, name + ": its body is not what was stored: its MD5 is another one");
 }
 
 Status Checker::uploads() {
@@ -220,12 +278,11 @@ Status Checker::uploads() {
     if (is_late(key)) return {};
     HR_ASSIGN(const auto part, object::decode_part(value));
     ++report_.parts;
-    return part.blob ? blob(*part.blob, part.bytes, "a part", part.etag) : Status();
+    return part.blob ? body(*part.blob, part.bytes, "a part", part.etag) : Status();
   });
 }
 
-Status Checker::blob(const storage::BlobName& name, std::uint64_t bytes, const std::string& of,
-                     const std::string& etag) {
+Result<Bytes> Checker::blob(const storage::BlobName& name, std::uint64_t bytes, const std::string& of) {
   ++report_.bodies;
   const auto file = disk_.open(name.path(), os::OpenMode::kRead, "check.open");
   if (!file && file.error().code == Errc::kNotFound) {
@@ -238,8 +295,7 @@ Status Checker::blob(const storage::BlobName& name, std::uint64_t bytes, const s
     return fail(Errc::kCorrupt, fmt::format("{} is {} bytes long instead of {}: the body of {}", name.path(),
                                             size, bytes, of));
   }
-  const bool is_md5 = etag.size() == 32;  // not of parts, which have a '-'
-  if (!options_.bodies || !is_md5) return {};
+  if (!options_.bodies) return Bytes();
   codec::Md5 digest;
   Bytes buffer(kReadBytes, '\0');
   for (std::uint64_t at = 0; at < size;) {
@@ -249,9 +305,33 @@ Status Checker::blob(const storage::BlobName& name, std::uint64_t bytes, const s
     at += got;
     told("bodies");
   }
-  if (to_hex(digest.finish()) == etag) return {};
+  return digest.finish();
+}
+
+Status Checker::body(const storage::BlobName& name, std::uint64_t bytes, const std::string& of,
+                     const std::string& etag) {
+  HR_ASSIGN(const Bytes md5, blob(name, bytes, of));
+  if (md5.empty() || !is_md5(etag) || to_hex(md5) == etag) return {};
   return fail(Errc::kCorrupt, fmt::format("{} is not what was stored: its MD5 is another one; the body of {}",
                                           name.path(), of));
+}
+
+// The ETag of an object of parts is the MD5 of its parts' MD5s, and their number.
+Status Checker::pieces(const object::Manifest& manifest, const std::string& of, const std::string& etag) {
+  Bytes all;
+  bool whole = options_.bodies;
+  for (const object::Piece& piece : manifest) {
+    const auto md5 = piece.blob ? blob(*piece.blob, piece.bytes, of) : Result<Bytes>(md5_of({}));
+    if (!md5) {
+      whole = false;
+      HR_TRY(noted(std::unexpected(md5.error())));
+    } else {
+      all += *md5;
+    }
+  }
+  if (!whole || fmt::format("{}-{}", to_hex(md5_of(all)), manifest.size()) == etag) return {};
+  return fail(Errc::kCorrupt,
+              fmt::format("{} is not what was stored: the MD5s of its parts are not those of its ETag", of));
 }
 
 }  // namespace

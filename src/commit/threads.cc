@@ -53,6 +53,7 @@ void Threads::stop() {
     keeper_stopping_ = true;
   }
   wake_keeper_.notify_one();
+  errand_moves_.notify_all();
   keeper_thread_.join();
   stopping_ = true;
   log_.wake();
@@ -127,6 +128,7 @@ void Threads::run_applier() {
 
 void Threads::run_keeper() {
   while (keeper_pauses(keeper_.pause())) {
+    run_errand();
     const Status done = keeper_.next() == Keeper::Where::kOwn
                             ? keeper_.step()
                             : on_sequencer([this] { return keeper_.step(); });
@@ -137,7 +139,36 @@ void Threads::run_keeper() {
 // False: it is to end.
 bool Threads::keeper_pauses(Duration length) {
   std::unique_lock lock(keeper_mutex_);
-  return !wake_keeper_.wait_for(lock, length, [&] { return keeper_stopping_; });
+  wake_keeper_.wait_for(lock, length, [&] { return keeper_stopping_ || errand_ != nullptr; });
+  return !keeper_stopping_;
+}
+
+void Threads::run_errand() {
+  Errand* errand = nullptr;
+  {
+    const std::lock_guard lock(keeper_mutex_);
+    errand = errand_;
+    if (errand == nullptr) return;
+    errand->begun = true;
+  }
+  Status done = errand->work();
+  const std::lock_guard lock(keeper_mutex_);
+  errand->done = std::move(done);
+  errand_ = nullptr;
+  errand_moves_.notify_all();
+}
+
+Status Threads::between_steps(std::move_only_function<Status()> work) {
+  Errand errand{.work = std::move(work), .begun = false, .done = {}};
+  std::unique_lock lock(keeper_mutex_);
+  if (errand_ != nullptr) return fail(Errc::kBusy, "the keeper has another errand");
+  if (keeper_stopping_) return fail(Errc::kClosed, "the store stops");
+  errand_ = &errand;
+  wake_keeper_.notify_one();
+  errand_moves_.wait(lock, [&] { return errand.done || (keeper_stopping_ && !errand.begun); });
+  if (errand.done) return std::move(*errand.done);
+  errand_ = nullptr;
+  return fail(Errc::kClosed, "the store stops");
 }
 
 // Once stop() waits for the keeper nothing that is posted may run any more: the step is left undone, and

@@ -43,6 +43,11 @@ class Threads {
   // Sequencing thread; nothing is appended any more. Blocks until both threads have ended.
   void stop();
 
+  // Runs `work` on the keeper's thread between two of its steps: meanwhile no file of a checkpoint comes or
+  // goes, and nothing more is cut from the log. Blocks; any thread but the sequencing one. kBusy: another is
+  // waiting for the same. kClosed: the store stops.
+  Status between_steps(std::move_only_function<Status()> work);
+
   std::uint64_t checkpoints() const { return keeper_.rounds(); }  // sequencing thread
 
  private:
@@ -50,6 +55,7 @@ class Threads {
   void run_applier();
   void run_keeper();
   bool keeper_pauses(Duration length);
+  void run_errand();
   Status on_sequencer(std::move_only_function<Status()> step);
   Status log_step();
   Status drop();
@@ -79,6 +85,13 @@ class Threads {
   std::condition_variable wake_keeper_;
   bool keeper_stopping_ = false;
   std::optional<Status> step_done_;  // of the keeper's step on the sequencing thread
+  struct Errand {
+    std::move_only_function<Status()> work;
+    bool begun = false;
+    std::optional<Status> done;
+  };
+  Errand* errand_ = nullptr;  // its caller's
+  std::condition_variable errand_moves_;
 
   std::mutex drop_mutex_;
   std::optional<std::pair<storage::Lsn, std::uint32_t>> drop_;  // for the log thread

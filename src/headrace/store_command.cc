@@ -3,6 +3,7 @@
 #include "headrace/commands.h"
 #include "headrace/config_file.h"
 #include "headrace/log_sinks.h"
+#include "headrace/store_backup.h"
 #include "headrace/store_inspect.h"
 #include "headrace/store_role.h"
 
@@ -25,7 +26,32 @@ struct StoreFlags {
   bool bodies = false, json = false;
   const CLI::App* check = nullptr;
   const CLI::App* dump = nullptr;
+  const CLI::App* backup = nullptr;
+  const CLI::App* restore = nullptr;
+  std::string copy;  // of backup and restore
 };
+
+std::string without_slashes(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return path;
+}
+
+void add_backup(CLI::App& store, const std::shared_ptr<StoreFlags>& flags) {
+  CLI::App* const backup =
+      store.add_subcommand("backup", "Copy a store, running or stopped, as of one moment");
+  backup->add_option("DEST", flags->copy, "A new or empty folder")->required();
+  CLI::App* const restore = store.add_subcommand("restore", "Bring a backup back, into an empty data folder");
+  restore->add_option("SRC", flags->copy, "A backup's folder")->required();
+  for (CLI::App* const each : {backup, restore}) {
+    each->fallthrough();  // --path and --config of the store
+    each->footer(
+        "Overwrites nothing. Exit codes: 0 done, verified and durable, 1 failed or damaged, 2 nothing to "
+        "copy, or "
+        "the folder is not empty, 4 no room, or the store does not answer.");
+  }
+  flags->backup = backup;
+  flags->restore = restore;
+}
 
 int run(const StoreFlags& flags) {
   auto config = find_config(flags.config_file);
@@ -36,12 +62,19 @@ int run(const StoreFlags& flags) {
   if (flags.socket) options.config.socket = *flags.socket;
   if (auto listen = parse_listen(options.config.listen); !listen) return usage_error(listen.error().message);
   std::error_code ignored;
-  for (std::string* path : {&options.config.path, &options.config.socket, &options.ready_file}) {
+  std::string copy = flags.copy;
+  for (std::string* path : {&options.config.path, &options.config.socket, &options.ready_file, &copy}) {
     if (!path->empty()) *path = std::filesystem::absolute(*path, ignored).lexically_normal().string();
   }
   const InspectOptions inspect{.path = options.config.path, .bodies = flags.bodies, .json = flags.json};
   if (flags.check->parsed()) return check_store(inspect);
   if (flags.dump->parsed()) return dump_store(inspect);
+  const BackupOptions backup{
+      .path = options.config.path,
+      .socket = options.config.socket.empty() ? options.config.path + "/store.sock" : options.config.socket,
+      .copy = without_slashes(copy)};
+  if (flags.backup->parsed()) return backup_store(backup);
+  if (flags.restore->parsed()) return restore_store(backup);
   const auto sink = make_sink({.role = "store", .verbose = flags.verbose});
   return run_store(options, hr::Log(*sink));
 }
@@ -75,6 +108,7 @@ Command store_command(CLI::App& app) {
     inspect->footer(
         "Changes nothing. Exit codes: 0 all is well, 1 damaged, 2 no store, 4 a store runs there.");
   }
+  add_backup(*store, flags);
   flags->check = check;
   flags->dump = dump;
   return {store, [flags] { return run(*flags); }};

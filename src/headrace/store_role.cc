@@ -8,6 +8,7 @@
 #include "headrace/notify.h"
 #include "headrace/request_log.h"
 #include "headrace/store_routes.h"
+#include "headrace/store_snapshot.h"
 #include "net/runtime.h"
 #include "net/server.h"
 #include "net/socket.h"
@@ -157,7 +158,9 @@ class StoreRole {
 
  private:
   void serve();
+  void watch();
   void watch_space();
+  net::Task<void> end_overdue_snapshot();
   net::Task<void> become_ready();
   net::Task<void> sweep();
   net::Task<void> wait_for_signal();
@@ -179,6 +182,7 @@ class StoreRole {
   std::optional<commit::Threads> threads_;
   std::optional<sqs::SqsFront> sqs_;
   std::optional<s3::S3Front> s3_;
+  std::optional<Snapshots> snapshots_;
   std::optional<StoreRoutes> routes_;
   std::optional<RequestLog> requests_;
   std::optional<net::Server> server_;
@@ -197,6 +201,7 @@ Status StoreRole::start() {
   }
   HR_ASSIGN(disk_, in_folder(os::open_disk(config_.path), config_));
   HR_ASSIGN(lock_, in_folder(disk_->lock("store.lock"), config_));
+  HR_TRY(Snapshots::clear(config_.path));
   HR_ASSIGN(secrets_, load_or_make_keys(config_.path, config_.account, *entropy_));
   HR_ASSIGN(auto index, storage::open_rocksdb_index(config_.path + "/index"));
   HR_ASSIGN(
@@ -224,7 +229,7 @@ Status StoreRole::start() {
 
 void StoreRole::serve() {
   runtime_.emplace(kPoolThreads, diary_);
-  ticker_.emplace(*runtime_, *clock_, [this] { watch_space(); });
+  ticker_.emplace(*runtime_, *clock_, [this] { watch(); });
   store_.emplace(commit::Store::Parts{.log = *recovered_.log,
                                       .queues = *recovered_.queues,
                                       .objects = *recovered_.objects,
@@ -268,17 +273,41 @@ void StoreRole::serve() {
                                  .domain = config_.domain,
                                  .diary = diary_,
                                  .limits = {.body_bytes_max = config_.object_bytes_max}});
+  snapshots_.emplace(Snapshots::Parts{.path = config_.path,
+                                      .log = *recovered_.log,
+                                      .index = *recovered_.index,
+                                      .blobs = *recovered_.blobs,
+                                      .threads = *threads_,
+                                      .clock = *clock_,
+                                      .entropy = *entropy_,
+                                      .diary = diary_});
   routes_.emplace(StoreRoutes::Parts{.store = *store_,
                                      .log = *recovered_.log,
                                      .index = *recovered_.index,
                                      .threads = *threads_,
                                      .sqs = *sqs_,
-                                     .s3 = *s3_});
+                                     .s3 = *s3_,
+                                     .snapshots = *snapshots_,
+                                     .runtime = *runtime_,
+                                     .operators = trusted.uids});
   net::ServerLimits limits;
   limits.connections_max = config_.connections_max;
   requests_.emplace(*routes_, *clock_, diary_);
   server_.emplace(*runtime_, *requests_, *clock_, *entropy_, diary_, limits);
   routes_->watch(*server_);
+}
+
+// At least once in kTickAtLeast.
+void StoreRole::watch() {
+  watch_space();
+  if (snapshots_->is_overdue()) runtime_->spawn(gate_, "store.snapshot", end_overdue_snapshot());
+}
+
+net::Task<void> StoreRole::end_overdue_snapshot() {
+  co_await runtime_->on_pool([this] {
+    snapshots_->end_overdue();
+    return true;
+  });
 }
 
 // One line when the log finds no room for its next segment, and one when it has it again.

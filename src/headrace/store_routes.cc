@@ -3,15 +3,11 @@
 #include "headrace/metrics.h"
 #include "headrace/notify.h"
 #include "headrace/routes.h"
-#include "os/linux/fd.h"
+#include "headrace/unix_http.h"
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstring>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
+#include <algorithm>
 #include <utility>
 
 namespace hr {
@@ -28,32 +24,31 @@ bool local(const net::Peer& peer) {
   return peer.unix_socket || peer.address.starts_with("127.") || peer.address == "::1";
 }
 
-Status ask(const Reach& where, const std::string& name) {
-  const os::Fd fd(::socket(where.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd.open()) return fail(Errc::kIo, fmt::format("socket: {}", std::strerror(errno)));
-  const timeval patience{.tv_sec = 5, .tv_usec = 0};
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  constexpr std::string_view kRequest =
-      "GET /_headrace/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-  char answer[64] = {};
-  const bool answered =
-      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&where.address), where.size) == 0 &&
-      ::send(fd.get(), kRequest.data(), kRequest.size(), MSG_NOSIGNAL) ==
-          static_cast<ssize_t>(kRequest.size()) &&
-      ::recv(fd.get(), answer, sizeof answer - 1, 0) > 0;
-  if (!answered)
-    return fail(Errc::kUnavailable, fmt::format("{}: does not answer: {}", name, std::strerror(errno)));
-  if (!std::string_view(answer).starts_with("HTTP/1.1 200"))
-    return fail(Errc::kUnavailable, fmt::format("{}: answers {}", name, answer));
-  return {};
+// A control answers with the error as it is; its text is one line.
+net::Response answer_of(const Error& error) {
+  const int status = error.code == Errc::kBusy       ? 409
+                     : error.code == Errc::kNotFound ? 404
+                     : error.code == Errc::kNoSpace  ? 507
+                                                     : 500;
+  return text_response(status, "text/plain", error.message + "\n");
 }
+
+Status is_healthy(const Result<UnixAnswer>& answer, const std::string& name) {
+  if (!answer) return std::unexpected(answer.error());
+  if (answer->status == 200) return {};
+  return fail(Errc::kUnavailable, fmt::format("{}: answers {}", name, answer->status));
+}
+
+constexpr Duration kHealthPatience = 5s;
+constexpr std::string_view kHealth = "/_headrace/health";
+constexpr std::string_view kSnapshots = "/_headrace/snapshots";
 
 }  // namespace
 
 net::Task<net::Response> StoreRoutes::handle(net::RequestHead& head, net::RequestBody& body) {
   switch (service_of(head)) {
     case Service::kOwn:
+      if (head.method == "POST" && head.target.starts_with(kSnapshots)) co_return co_await snapshots(head);
       co_return own(head);
     case Service::kSqs:
       co_return co_await parts_.sqs.handle(head, body);
@@ -61,6 +56,31 @@ net::Task<net::Response> StoreRoutes::handle(net::RequestHead& head, net::Reques
       co_return co_await parts_.s3.handle(head, body);
   }
   co_return text_response(500, "text/plain", "no such service\n");
+}
+
+// POST /_headrace/snapshots takes one, .../ID/keep and .../ID/end tell of it. For the store's operators: who
+// may read its folder anyway.
+net::Task<net::Response> StoreRoutes::snapshots(const net::RequestHead& head) {
+  const bool operates =
+      head.peer.unix_socket &&
+      (head.peer.uid == 0 || std::ranges::find(parts_.operators, head.peer.uid) != parts_.operators.end());
+  if (!operates) co_return text_response(403, "text/plain", "for the store's own user on its unix socket\n");
+  std::string_view rest = std::string_view(head.target).substr(kSnapshots.size());
+  if (rest.empty()) {
+    const auto taken = co_await parts_.runtime.on_pool([this] { return parts_.snapshots.take(); });
+    if (!taken) co_return answer_of(taken.error());
+    co_return text_response(200, "application/json", to_json(*taken) + "\n");
+  }
+  rest.remove_prefix(1);
+  const std::size_t slash = std::min(rest.find('/'), rest.size());
+  const std::string id(rest.substr(0, slash));
+  const std::string_view verb = rest.substr(std::min(slash + 1, rest.size()));
+  if (verb != "keep" && verb != "end") co_return text_response(404, "text/plain", "known here: keep, end\n");
+  const auto done = co_await parts_.runtime.on_pool([this, &id, keep = verb == "keep"] {
+    return keep ? parts_.snapshots.keep(id) : parts_.snapshots.end(id);
+  });
+  if (!done) co_return answer_of(done.error());
+  co_return text_response(200, "text/plain", "done\n");
 }
 
 net::Response StoreRoutes::own(const net::RequestHead& head) const {
@@ -159,18 +179,12 @@ Status ask_health(int listening_socket) {
   const Reach where = reach_of(listening_socket);
   if (where.size == 0) return fail(Errc::kIo, "a socket that was passed has no address");
   const std::string path = where.unix_path();
-  return ask(where, path.empty() ? "the socket that was passed" : path);
+  const std::string name = path.empty() ? "the socket that was passed" : path;
+  return is_healthy(ask(where, name, "GET", kHealth, kHealthPatience), name);
 }
 
 Status ask_health(const std::string& socket) {
-  Reach where;
-  auto& local = reinterpret_cast<sockaddr_un&>(where.address);
-  if (socket.size() >= sizeof local.sun_path)
-    return fail(Errc::kInvalid, socket + ": too long for a unix socket");
-  local.sun_family = AF_UNIX;
-  socket.copy(local.sun_path, socket.size());
-  where.size = sizeof local;
-  return ask(where, socket);
+  return is_healthy(ask(socket, "GET", kHealth, kHealthPatience), socket);
 }
 
 }  // namespace hr

@@ -5,14 +5,19 @@
 #include "base/result.h"
 #include "commit/store.h"
 #include "commit/threads.h"
+#include "headrace/store_snapshot.h"
 #include "net/http.h"
+#include "net/runtime.h"
 #include "net/server.h"
 #include "s3/front.h"
 #include "sqs/front.h"
 #include "storage/index/index.h"
 #include "storage/log/log.h"
 
+#include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace hr {
 
@@ -25,8 +30,11 @@ class StoreRoutes : public net::Handler {
     const commit::Threads& threads;
     sqs::SqsFront& sqs;
     s3::S3Front& s3;
+    Snapshots& snapshots;
+    net::Runtime& runtime;
+    std::vector<std::uint32_t> operators = {};  // uids, beside root
   };
-  explicit StoreRoutes(Parts parts) : parts_(parts) {}
+  explicit StoreRoutes(Parts parts) : parts_(std::move(parts)) {}
 
   net::Task<net::Response> handle(net::RequestHead& head, net::RequestBody& body) override;
 
@@ -34,6 +42,7 @@ class StoreRoutes : public net::Handler {
   void set_ready(bool ready) { ready_ = ready; }
 
  private:
+  net::Task<net::Response> snapshots(const net::RequestHead& head);
   net::Response own(const net::RequestHead& head) const;
   std::string metrics() const;
 

@@ -27,6 +27,8 @@ class MemoryBlobs final : public storage::BlobStore {
   Result<std::unique_ptr<os::File>> open(const BlobName& name) const override;
   Status remove(const BlobName& name) override;
   std::shared_ptr<void> pin(std::vector<BlobName>) override { return {}; }
+  std::shared_ptr<void> hold() override { return {}; }
+  BlobName next() const override { return {epoch_, number_ + 1}; }
   Result<std::vector<BlobName>> list(unsigned folder) const override;
 
   const std::map<BlobName, Bytes>& files() const { return files_; }

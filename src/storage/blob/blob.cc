@@ -94,9 +94,29 @@ class Pins {
       pinned_.erase(at);
     }
   }
-  // True: it is pinned, and will be due later.
+  void hold() {
+    const std::lock_guard lock(mutex_);
+    ++holds_;
+  }
+  void end_hold() {
+    const std::lock_guard lock(mutex_);
+    if (--holds_ > 0) return;
+    for (const BlobName& name : std::exchange(held_, {})) {
+      const auto at = pinned_.find(name);
+      if (at == pinned_.end()) {
+        due_.push_back(name);
+      } else {
+        at->second.removed = true;
+      }
+    }
+  }
+  // True: it is pinned or held, and will be due later.
   bool note_removal(const BlobName& name) {
     const std::lock_guard lock(mutex_);
+    if (holds_ > 0) {
+      held_.push_back(name);
+      return true;
+    }
     const auto at = pinned_.find(name);
     if (at == pinned_.end()) return false;
     return at->second.removed = true;
@@ -114,6 +134,8 @@ class Pins {
   std::mutex mutex_;
   std::map<BlobName, Pinned> pinned_;
   std::vector<BlobName> due_;
+  std::size_t holds_ = 0;
+  std::vector<BlobName> held_;  // removed meanwhile
 };
 
 class Files final : public BlobStore {
@@ -125,6 +147,8 @@ class Files final : public BlobStore {
   Result<std::unique_ptr<os::File>> open(const BlobName& name) const override;
   Status remove(const BlobName& name) override;
   std::shared_ptr<void> pin(std::vector<BlobName> names) override;
+  std::shared_ptr<void> hold() override;
+  BlobName next() const override { return {epoch_, next_.load(std::memory_order_relaxed)}; }
   Result<std::vector<BlobName>> list(unsigned folder) const override;
 
  private:
@@ -174,6 +198,11 @@ Status Files::remove_due() {
 std::shared_ptr<void> Files::pin(std::vector<BlobName> names) {
   pins_->add(names);
   return {nullptr, [pins = pins_, names = std::move(names)](void*) { pins->drop(names); }};
+}
+
+std::shared_ptr<void> Files::hold() {
+  pins_->hold();
+  return {nullptr, [pins = pins_](void*) { pins->end_hold(); }};
 }
 
 Status Files::remove_file(const BlobName& name) {

@@ -51,6 +51,10 @@ class BlobStore {
   // While the pin lives, remove() of these names only takes note; the files go with the first removal or
   // creation after it. For readers of many files, which cannot hold all of them open. Does not block.
   virtual std::shared_ptr<void> pin(std::vector<BlobName> names) = 0;
+  // While it lives, remove() of any name only takes note; the files go as with pin(). For whoever copies all.
+  virtual std::shared_ptr<void> hold() = 0;
+  // Blobs of this name and later ones of its epoch are yet to be created.
+  virtual BlobName next() const = 0;
   // What stands in one of the kBlobFolders folders. Files with other names are left alone.
   virtual Result<std::vector<BlobName>> list(unsigned folder) const = 0;
 };

@@ -200,6 +200,27 @@ TEST(Blobs, that_were_pinned_and_not_removed_stay) {
   EXPECT_TRUE(store->open(name).has_value());
 }
 
+TEST(Blobs, all_stay_while_they_are_held_pinned_ones_longer) {
+  sim::SimDisk disk;
+  const auto store = open_store(disk);
+  const BlobName name = *write_blob(*store, "content");
+  const BlobName pinned = *write_blob(*store, "pinned");
+  auto hold = store->hold();
+  auto pin = store->pin({pinned});
+  const BlobName later = store->next();
+  ASSERT_TRUE(store->remove(name));
+  ASSERT_TRUE(store->remove(pinned));
+  EXPECT_EQ(*write_blob(*store, "another"), later);
+  EXPECT_EQ(*read_blob(*store, name), "content");
+  hold.reset();
+  ASSERT_TRUE(write_blob(*store, "another"));
+  EXPECT_FALSE(store->open(name).has_value());
+  EXPECT_EQ(*read_blob(*store, pinned), "pinned");
+  pin.reset();
+  ASSERT_TRUE(write_blob(*store, "another"));
+  EXPECT_FALSE(store->open(pinned).has_value());
+}
+
 TEST(Blobs, leave_foreign_files_alone) {
   sim::SimDisk disk;
   const auto store = open_store(disk);

@@ -54,6 +54,11 @@ class Index {
   virtual Status flush() = 0;       // everything applied is durable
   virtual Lsn applied() const = 0;  // the position of the newest batch
   virtual Lsn durable() const = 0;  // the position a crash falls back to
+  // All of it as it is now, durable, as an index of its own in a folder that is not there yet; its files are
+  // shared with this one. Any thread. kUnsupported where there are no files.
+  virtual Status copy_to(const std::string& /*path*/) const {
+    return fail(Errc::kUnsupported, "this index has no files");
+  }
 };
 
 // Of an index that is there; apply() and flush() answer kUnsupported, and no file is changed.

@@ -281,6 +281,19 @@ TEST(RocksdbIndex, refuses_a_second_process_on_its_folder) {
   EXPECT_FALSE(open_rocksdb_index(dir.path()).has_value());
 }
 
+TEST(RocksdbIndex, is_copied_as_it_stands_while_it_goes_on) {
+  const TempDir dir;
+  const std::string copy = dir.path() + ".copy";
+  const auto index = *open_rocksdb_index(dir.path());
+  ASSERT_TRUE(index->apply({{.table = Table::kObjects, .key = "a", .value = "1"}}, 7));
+  ASSERT_TRUE(index->copy_to(copy));
+  EXPECT_FALSE(index->copy_to(copy)) << "over what is there";
+  ASSERT_TRUE(index->apply({{.table = Table::kObjects, .key = "a", .value = "2"}}, 8));
+  const auto copied = *open_rocksdb_index_read_only(copy);
+  EXPECT_EQ(copied->applied(), 7U);
+  EXPECT_EQ(**copied->get(Table::kObjects, "a", Patience::kAny), "1");
+}
+
 TEST(RocksdbIndex, makes_the_folders_above_it) {
   const TempDir dir;
   EXPECT_TRUE(open_rocksdb_index(dir.path() + "/a/b").has_value());

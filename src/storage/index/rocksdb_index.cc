@@ -9,6 +9,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
@@ -138,6 +139,7 @@ class RocksIndex final : public Index {
   std::unique_ptr<Cursor> cursor(Table table) const override;
   Status apply(const std::vector<IndexChange>& changes, Lsn upto) override;
   Status flush() override;
+  Status copy_to(const std::string& path) const override;
   Lsn applied() const override { return applied_.load(std::memory_order_acquire); }
   Lsn durable() const override { return durable_.load(std::memory_order_acquire); }
 
@@ -214,6 +216,16 @@ Status RocksIndex::flush() {
   const rocksdb::Status status = db_->Flush({}, handles_);
   if (!status.ok()) return failed("flushing", status);
   durable_.store(upto, std::memory_order_release);
+  return {};
+}
+
+// RocksDB flushes all families together (atomic_flush), so the copy stands at one position too.
+Status RocksIndex::copy_to(const std::string& path) const {
+  rocksdb::Checkpoint* made = nullptr;
+  rocksdb::Status status = rocksdb::Checkpoint::Create(db_.get(), &made);
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  if (status.ok()) status = checkpoint->CreateCheckpoint(path);
+  if (!status.ok()) return failed("copying", status);
   return {};
 }
 

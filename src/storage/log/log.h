@@ -102,6 +102,8 @@ class SegmentedLog {
     bool space_refused = false;  // only the reserve is left
     std::uint32_t first_segment = 1;
     std::uint64_t written_bytes = 0;  // since the log was opened
+    Lsn durable = 0;                  // the last durable group, and where what is durable ends
+    std::uint32_t durable_segment = 0, durable_offset = 0;
   };
   virtual Stats stats() const = 0;
 };

@@ -26,7 +26,8 @@ DiskLog::DiskLog(const LogOptions& options, Start start)
       durable_(written_),
       groups_end_(start.marked),
       marked_(start.marked),
-      marked_if_synced_(start.marked) {
+      marked_if_synced_(start.marked),
+      shown_(durable_) {
   for (std::size_t i = 0; i < segments_->spares(); ++i) queue_.spare_added();
 }
 
@@ -112,7 +113,13 @@ Status DiskLog::sync_written(os::Label label) {
   durable_ = written_;
   marked_ = marked_if_synced_;
   ++syncs_;
+  show_durable();
   return {};
+}
+
+void DiskLog::show_durable() {
+  const std::lock_guard lock(shown_mutex_);
+  shown_ = durable_;
 }
 
 Result<Lsn> DiskLog::sync() {
@@ -140,6 +147,7 @@ Status DiskLog::rotate(Time time) {
   seal.durable = {header.segment, kSegmentHeaderBytes};
   HR_TRY(SegmentSet::write_seal(*previous, seal));
   written_.at = durable_.at = marked_ = marked_if_synced_ = groups_end_ = seal.durable;
+  show_durable();
   return {};
 }
 
@@ -184,6 +192,10 @@ Status DiskLog::drop_before(Lsn lsn, std::uint32_t segment) {
 }
 
 SegmentedLog::Stats DiskLog::stats() const {
+  const Reached durable = [this] {
+    const std::lock_guard lock(shown_mutex_);
+    return shown_;
+  }();
   return {.segments = segments_->count(),
           .bytes = segments_->bytes(),
           .batches = batches_,
@@ -192,7 +204,10 @@ SegmentedLog::Stats DiskLog::stats() const {
           .pending_bytes = queue_.pending_bytes(),
           .space_refused = queue_.space_refused(),
           .first_segment = segments_->first(),
-          .written_bytes = written_bytes_};
+          .written_bytes = written_bytes_,
+          .durable = durable.last,
+          .durable_segment = durable.at.segment,
+          .durable_offset = durable.at.offset};
 }
 
 }  // namespace hr::storage

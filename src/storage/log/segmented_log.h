@@ -10,6 +10,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 
 namespace hr::storage {
 
@@ -52,6 +53,7 @@ class DiskLog final : public SegmentedLog {
   Status rotate(Time time);
   BatchHeader header_at(Position at, Lsn first, Time time) const;
   Status sync_written(os::Label label);
+  void show_durable();
 
   const LogOptions options_;
   const std::uint64_t log_id_;
@@ -67,6 +69,9 @@ class DiskLog final : public SegmentedLog {
   Position marked_if_synced_;  // and written ones
   bool wants_sync_ = false;
   std::uint32_t spare_pause_ = 0;  // writes until the next attempt after one failed
+
+  mutable std::mutex shown_mutex_;
+  Reached shown_;  // durable_, for any thread
 
   std::atomic<std::uint64_t> batches_{0}, syncs_{0}, groups_{0}, written_bytes_{0};
 };
