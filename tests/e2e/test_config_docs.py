@@ -15,6 +15,7 @@ EXAMPLES = [
     (f"{page.relative_to(ROOT)}#{number}", text)
     for page in PAGES
     for number, text in enumerate(re.findall(r"^```toml\n(.*?)^```", page.read_text(), flags=re.M | re.S), 1)
+    if not text.startswith("[[key]]")  # of keys.toml, the store's own file
 ]
 EXAMPLES += [
     (str(file.relative_to(ROOT)), file.read_text()) for file in sorted(ROOT.glob("examples/*/headrace.toml"))
