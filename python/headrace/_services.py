@@ -4,6 +4,7 @@ use; threads share it, and it survives forks."""
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import threading
@@ -20,13 +21,25 @@ from headrace._errors import Conflict, NotFound, ServiceError
 
 DEFAULT_TIMEOUT = 30.0  # seconds, of one call with its repetitions
 ATTEMPTS_MAX = 4
-THROTTLED = {"SlowDown", "ServiceUnavailable", "ThrottlingException", "RequestThrottled", "OverLimit"}
+THROTTLED = {
+    "SlowDown",
+    "ServiceUnavailable",
+    "Throttling",
+    "ThrottlingException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "KmsThrottled",
+    "OverLimit",
+}
 NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "NotFound", "NoSuchUpload", "QueueDoesNotExist"}
 CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict"}
 BATCH_MAX = 10  # entries, SQS's own
 BATCH_ASKED = 1_000
 BATCH_HEADER = "x-headrace-batch-max"
+SKEW_TOLD = 60.0  # seconds
 _SAFE = "/-_.~"
+_log = logging.getLogger("headrace")
 
 Headers = list[tuple[str, str]]
 
@@ -46,13 +59,10 @@ class Services:
         self.timeout = timeout
         self.batch_max = BATCH_MAX  # entries of one request
         self._queue_urls: dict[str, str] = {}
-        self._client = _native.Client(
-            settings.endpoint,
-            settings.access_key,
-            settings.secret_key,
-            settings.session_token,
-            settings.region,
-        )
+        sqs, s3 = settings.sqs, settings.s3
+        self._sqs = _native.Client(sqs.endpoint, sqs.region, sqs.keys)
+        self._s3 = self._sqs if s3 == sqs else _native.Client(s3.endpoint, s3.region, s3.keys)
+        self._skew = 0.0  # of the clock, as it was last told
 
     # ---- SQS, JSON 1.0
 
@@ -115,23 +125,39 @@ class Services:
         body: bytes | bytearray | memoryview,
         error_of: Any,
     ) -> Answer:
-        """Repeats what the service refused for being busy: such a request was not done."""
+        """Repeats what the service refused for being busy (it was not done), and after its failures what does
+        the same when done twice."""
         deadline = time.monotonic() + self.timeout
         current = usable_request_id(request_id.get())
         traced = headers + [("x-request-id", current)] if current else headers
+        unconditional = not any(name.lower().startswith("if-") for name, _ in headers)
         for attempt in range(1, ATTEMPTS_MAX + 1):
             left = max(0.001, round(deadline - time.monotonic(), 3))
-            status, fields, data = self._client.request(service, method, path, query, traced, body, left)
+            client = self._sqs if service == "sqs" else self._s3
+            status, fields, data = client.request(service, method, path, query, traced, body, left)
+            if abs(client.skew - self._skew) > SKEW_TOLD:
+                self._tell_skew(client.skew)
             answer = Answer(status, dict(fields), data)
             if status < 300:
                 return answer
             error: ServiceError = error_of(answer)
             pause = random.uniform(0.5, 1.0) * 0.05 * 2**attempt
-            busy = error.code in THROTTLED or (status >= 500 and method in ("GET", "HEAD"))
+            again = method in ("GET", "HEAD") or (method == "PUT" and unconditional)
+            busy = error.code in THROTTLED or status == 429 or (status >= 500 and again)
             if not busy or attempt == ATTEMPTS_MAX or time.monotonic() + pause > deadline:
                 raise error
             time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
+
+    def _tell_skew(self, skew: float) -> None:
+        """Once for each clock that is wrong."""
+        self._skew = skew
+        where = "behind" if skew > 0 else "ahead of"
+        _log.error(
+            "this host's clock is %.0f s %s the service's: requests are signed with the service's time",
+            abs(skew),
+            where,
+        )
 
 
 def _error(code: str, status: int, message: str) -> ServiceError:

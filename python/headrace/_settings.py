@@ -1,6 +1,7 @@
 """Where the services are, and with which keys: from configure(), the environment, the state folder that
 `headrace up` keeps, or the configuration file, in this order; keys at last from AWS_ACCESS_KEY_ID and its
-companions. The program's own commands do the same (src/headrace/client_settings.h)."""
+companions. Services of Amazon: as AWS's own tools find them. The program's own commands do the same
+(src/headrace/client_settings.h)."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headrace import _native
 from headrace._errors import Unavailable
 
 FILE_NAME = "headrace.toml"
@@ -21,13 +23,22 @@ DEFAULT_REGION = "us-east-1"
 MEND = "run `headrace up`, or set HEADRACE_ENDPOINT and HEADRACE_KEYS, or call headrace.configure()"
 
 
+Keys = tuple[str, str, str] | _native.Aws  # access key, secret, session token; or whoever finds them
+
+
 @dataclass(frozen=True)
-class Settings:
+class Place:
+    """Where one of the two services is, and whose keys sign."""
+
     endpoint: str
     region: str
-    access_key: str
-    secret_key: str
-    session_token: str
+    keys: Keys
+
+
+@dataclass(frozen=True)
+class Settings:
+    sqs: Place
+    s3: Place
     app: str
 
     @property
@@ -97,12 +108,17 @@ def keys_of(path: pathlib.Path) -> tuple[str, str]:
         raise Unavailable(f"{path} holds no [[key]] with id and secret; {MEND}") from None
 
 
-def credentials(
-    client: Mapping[str, Any], store: Mapping[str, Any], config: pathlib.Path | None, keys: str
-) -> tuple[str, str, str]:
-    named = keys or os.environ.get("HEADRACE_KEYS") or str(client.get("keys", ""))
-    if named:
-        return *keys_of(pathlib.Path(named)), ""
+def named_keys(overrides: Mapping[str, str]) -> Keys | None:
+    """Those that somebody named, whatever the services are."""
+    if overrides.get("access_key"):
+        return overrides["access_key"], overrides["secret_key"], overrides.get("session_token", "")
+    path = overrides.get("keys") or os.environ.get("HEADRACE_KEYS")
+    return (*keys_of(pathlib.Path(path)), "") if path else None
+
+
+def local_keys(client: Mapping[str, Any], store: Mapping[str, Any], config: pathlib.Path | None) -> Keys:
+    if client.get("keys"):
+        return *keys_of(pathlib.Path(str(client["keys"]))), ""
     if config:
         own = config.parent / str(store.get("path", DEFAULT_DATA)) / "keys.toml"
         if os.access(own, os.R_OK):
@@ -113,30 +129,48 @@ def credentials(
     raise Unavailable(f"there is no key to sign requests with: {MEND}")
 
 
+def local_place(
+    overrides: Mapping[str, str], table: Mapping[str, Any], config: pathlib.Path | None
+) -> Place:
+    client = read_client_file(config)
+    store, services = table.get("store", {}), table.get("services", {})
+    keys = named_keys(overrides) or local_keys(client, store, config)
+    region = (
+        overrides.get("region")
+        or os.environ.get("HEADRACE_REGION")
+        or client.get("region")
+        or services.get("region")
+        or store.get("region")
+    )
+    endpoint = overrides.get("endpoint") or endpoint_of(client, table, config)
+    return Place(endpoint, str(region or DEFAULT_REGION), keys)
+
+
+def aws_places(overrides: Mapping[str, str], services: Mapping[str, Any]) -> tuple[Place, Place]:
+    """SQS and S3."""
+    region = overrides.get("region") or os.environ.get("HEADRACE_REGION") or services.get("region")
+    endpoint = overrides.get("endpoint") or os.environ.get("HEADRACE_ENDPOINT") or services.get("endpoint")
+    try:
+        aws = _native.Aws(region=str(region or ""), endpoint=str(endpoint or ""))
+    except ValueError as error:
+        raise Unavailable(str(error)) from None
+    keys = named_keys(overrides) or aws
+    return Place(aws.sqs, aws.region, keys), Place(aws.s3, aws.region, keys)
+
+
 def resolve(overrides: Mapping[str, str]) -> Settings:
     """Unavailable says what is missing and how to give it."""
     config = configuration_file()
     table = read_toml(config) if config else {}
     services = table.get("services", {})
-    if "aws" in (services.get("sqs"), services.get("s3")):
-        raise Unavailable(f'{config}: services of "aws" are not in this version; set sqs and s3 to "local"')
-    client = read_client_file(config)
-    store = table.get("store", {})
-    if overrides.get("access_key"):
-        keys = overrides["access_key"], overrides["secret_key"], overrides.get("session_token", "")
-    else:
-        keys = credentials(client, store, config, overrides.get("keys", ""))
-    region = (
-        os.environ.get("HEADRACE_REGION")
-        or client.get("region")
-        or services.get("region")
-        or store.get("region")
+    said = [services.get(name, "local") for name in ("sqs", "s3")]
+    for choice in said:
+        if choice not in ("local", "aws"):
+            raise Unavailable(f'{config}: services: "{choice}" is neither "local" nor "aws"')
+    aws: tuple[Place, ...] = aws_places(overrides, services) if "aws" in said else ()
+    sqs, s3 = (
+        local_place(overrides, table, config) if choice == "local" else aws[index]
+        for index, choice in enumerate(said)
     )
-    return Settings(
-        endpoint=overrides.get("endpoint") or endpoint_of(client, table, config),
-        region=overrides.get("region") or str(region or DEFAULT_REGION),
-        access_key=keys[0],
-        secret_key=keys[1],
-        session_token=keys[2],
-        app=overrides.get("app") or str(client.get("app") or table.get("app", {}).get("name") or "app"),
-    )
+    app = overrides.get("app") or read_client_file(config).get("app") or table.get("app", {}).get("name")
+    return Settings(sqs, s3, str(app or "app"))

@@ -1,12 +1,15 @@
 // headrace._native.Client: requests signed with SigV4 and sent over blocking sockets, without the
 // interpreter's lock. Idle connections are kept in the client and handed out one to a request, so threads
 // never share one; the list is touched only under the lock. After a fork the child lets its parent's
-// connections go.
+// connections go. What a service refuses for its keys or its time is signed anew and sent again, once.
+#include "aws.h"
 #include "codec/digest.h"
 #include "codec/header_field.h"
 #include "codec/sigv4.h"
-#include "connection.h"
+#include "net/blocking_connection.h"
+#include "net/tls.h"
 #include "object.h"
+#include "remote/refusal.h"
 
 #include <fmt/format.h>
 
@@ -26,10 +29,15 @@ constexpr std::size_t kHeadersMax = 64;
 constexpr double kTimeoutMax = 86'400;                             // seconds
 constexpr std::uint64_t kAnswerBytesMax = std::uint64_t{1} << 30;  // one object read whole
 
+using Connection = net::BlockingConnection;
+
 struct State {
-  Endpoint endpoint;
+  net::Endpoint endpoint;
+  std::shared_ptr<net::TlsContext> tls;  // null: plain
   codec::Credentials credentials;
+  std::shared_ptr<Aws> aws;  // null: `credentials` sign
   std::string region;
+  Duration skew{};  // of the local clock: what to add to it
   pid_t owner = ::getpid();
   std::vector<Connection> idle;  // the most recently used last
 };
@@ -52,17 +60,21 @@ struct Request {
   }
 };
 
+// How one request is signed and sent.
+struct Way {
+  const State& state;
+  codec::Credentials credentials;
+  Time now{};
+  net::Deadline deadline;
+};
+
 struct Answer {
   Result<codec::Response> response = fail(Errc::kUnavailable, "");
   std::optional<Connection> connection;  // which may carry the next request
+  codec::Credentials used = {};
+  Time signed_at{};
+  bool unsigned_for_keys = false;  // there were no credentials
 };
-
-bool interrupted() {
-  const PyGILState_STATE lock = PyGILState_Ensure();
-  const bool raised = PyErr_CheckSignals() != 0;
-  PyGILState_Release(lock);
-  return raised;
-}
 
 bool is_token(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
@@ -84,18 +96,17 @@ bool is_target(std::string_view text) {
 
 // ---- The exchange; no Python object is touched here.
 
-Result<std::string> head_of(const State& state, const Request& request) {
+Result<std::string> head_of(const Way& way, const Request& request) {
   codec::Pairs headers = request.headers;
-  headers.emplace_back("host", state.endpoint.host_header);
+  headers.emplace_back("host", way.state.endpoint.host_header);
   std::vector<codec::HeaderField> fields;
   for (const auto& [name, value] : headers) fields.push_back({name, value});
   const std::string hash = codec::sha256_hex(request.body);
-  HR_ASSIGN(const codec::SignedHeaders added,
-            codec::sign(request.method, request.path, request.query, fields, state.credentials,
-                        {.service = request.service,
-                         .region = state.region,
-                         .now = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()),
-                         .payload_hash = hash}));
+  HR_ASSIGN(
+      const codec::SignedHeaders added,
+      codec::sign(
+          request.method, request.path, request.query, fields, way.credentials,
+          {.service = request.service, .region = way.state.region, .now = way.now, .payload_hash = hash}));
   std::string head = fmt::format("{} {}{}{} HTTP/1.1\r\n", request.method, request.path,
                                  request.query.empty() ? "" : "?", request.query);
   for (const auto& list : {headers, added.add}) {
@@ -112,12 +123,10 @@ codec::ResponseParser parser_for(const Request& request) {
 }
 
 // A kept connection that the peer turns out to have closed is replaced once, where that repeats nothing.
-Answer exchange(const State& state, const Request& request, std::optional<Connection> kept) {
-  const auto deadline =
-      std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-                                             std::chrono::duration<double>(request.timeout));
+Answer exchange(const Way& way, const Request& request, std::optional<Connection> kept) {
+  const net::Deadline deadline = way.deadline;
   Answer answer;
-  const auto head = head_of(state, request);
+  const auto head = head_of(way, request);
   if (!head) {
     answer.response = std::unexpected(head.error());
     return answer;
@@ -131,7 +140,7 @@ Answer exchange(const State& state, const Request& request, std::optional<Connec
       return answer;
     }
   }
-  auto fresh = Connection::open(state.endpoint, deadline, interrupted);
+  auto fresh = Connection::open(way.state.endpoint, way.state.tls, deadline, interrupted);
   if (!fresh) {
     answer.response = std::unexpected(std::move(fresh).error());
     return answer;
@@ -139,6 +148,21 @@ Answer exchange(const State& state, const Request& request, std::optional<Connec
   answer.response = fresh->exchange(*head, request.body, parser_for(request), deadline, interrupted);
   answer.connection = std::move(*fresh);
   return answer;
+}
+
+Time wall() { return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()); }
+
+// What the service's refusal teaches: how far the clock is off, or that the keys are of no more use.
+struct Lesson {
+  std::optional<Duration> skew;
+  bool keys_refused = false;
+};
+
+Lesson lesson_of(const Request& request, const codec::Response& response, Time signed_at) {
+  if (response.status < 400 || response.status >= 500) return {};
+  const Bytes code = remote::error_code(request.service, response);
+  return {.skew = remote::skew_of(response, code, signed_at, wall()),
+          .keys_refused = remote::is_expired_key(code)};
 }
 
 // ---- Python's side
@@ -215,10 +239,15 @@ bool check_request(const Request& request) {
   return wrong == nullptr;
 }
 
-PyObject* raise(PyObject* self, const State& state, const Request& request, const Error& error) {
+PyObject* raise(PyObject* self, const State& state, const Request& request, const Answer& answer) {
+  const Error& error = answer.response.error();
   if (PyErr_Occurred() != nullptr) return nullptr;  // a signal handler's exception
   const auto* types = static_cast<ModuleState*>(PyType_GetModuleState(Py_TYPE(self)));
   const std::string& at = state.endpoint.text;
+  if (answer.unsigned_for_keys) {
+    PyErr_SetString(types->unavailable, error.message.c_str());
+    return nullptr;
+  }
   switch (error.code) {
     case Errc::kTimeout:
       PyErr_SetString(types->timeout,
@@ -277,6 +306,28 @@ struct Body {
   }
 };
 
+// Once. Called and returns under the interpreter's lock.
+Answer send(State& state, const Request& request, net::Deadline deadline) {
+  std::optional<Connection> kept = take_idle(state);
+  const auto keys = state.aws ? state.aws->keys() : nullptr;
+  Way way{.state = state, .credentials = state.credentials, .now = wall() + state.skew, .deadline = deadline};
+  Answer answer;
+  const Unlocked unlocked;
+  if (keys) {
+    auto found = keys->get(way.now, deadline);
+    if (!found) {
+      answer.response = std::unexpected(std::move(found).error());
+      answer.unsigned_for_keys = true;
+      return answer;
+    }
+    way.credentials = std::move(*found);
+  }
+  answer = exchange(way, request, std::move(kept));
+  answer.used = std::move(way.credentials);
+  answer.signed_at = way.now;
+  return answer;
+}
+
 PyObject* request_method(PyObject* self, PyObject* arguments) {
   Request request;
   Body body;
@@ -294,34 +345,65 @@ PyObject* request_method(PyObject* self, PyObject* arguments) {
   if (!check_request(request) || !read_headers(headers, request.headers)) return nullptr;
 
   State& state = *state_of(self);
-  std::optional<Connection> kept = take_idle(state);
-  Answer answer;
-  {
-    const Unlocked unlocked;
-    answer = exchange(state, request, std::move(kept));
+  const net::Deadline deadline =
+      std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                                             std::chrono::duration<double>(request.timeout));
+  Answer answer = send(state, request, deadline);
+  if (answer.response) {
+    const Lesson lesson = lesson_of(request, *answer.response, answer.signed_at);
+    const bool keys = lesson.keys_refused && state.aws != nullptr;
+    if (keys) state.aws->keys()->refused(answer.used, wall() + state.skew);
+    if (lesson.skew) state.skew = *lesson.skew;
+    if (keys || lesson.skew) {
+      keep_idle(state, answer);
+      answer = send(state, request, deadline);
+    }
   }
   keep_idle(state, answer);
-  if (!answer.response) return raise(self, state, request, answer.response.error());
+  if (!answer.response) return raise(self, state, request, answer);
   return to_python(*answer.response);
 }
 
+// Keys: (access key, secret, session token), or an Aws.
+bool read_keys(PyObject* module, PyObject* keys, State& state) {
+  if (PyTuple_Check(keys) && PyTuple_Size(keys) == 3) {
+    return text_of(PyTuple_GetItem(keys, 0), state.credentials.access_key) &&
+           text_of(PyTuple_GetItem(keys, 1), state.credentials.secret) &&
+           text_of(PyTuple_GetItem(keys, 2), state.credentials.session_token);
+  }
+  state.aws = aws_of(static_cast<ModuleState*>(PyModule_GetState(module))->aws, keys);
+  if (state.aws == nullptr) PyErr_SetString(PyExc_TypeError, "keys must be a tuple of three, or an Aws");
+  return state.aws != nullptr;
+}
+
 PyObject* create(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-  static const char* names[] = {"endpoint", "access_key", "secret", "session_token", "region", nullptr};
-  const char *endpoint = nullptr, *access_key = nullptr, *secret = nullptr, *token = nullptr,
-             *region = nullptr;
-  if (PyArg_ParseTupleAndKeywords(arguments, keywords, "sssss:Client", const_cast<char**>(names), &endpoint,
-                                  &access_key, &secret, &token, &region) == 0) {
+  static const char* names[] = {"endpoint", "region", "keys", nullptr};
+  const char *endpoint = nullptr, *region = nullptr;
+  PyObject* keys = nullptr;
+  if (PyArg_ParseTupleAndKeywords(arguments, keywords, "ssO:Client", const_cast<char**>(names), &endpoint,
+                                  &region, &keys) == 0) {
     return nullptr;
   }
-  auto parsed = parse_endpoint(endpoint);
+  auto parsed = net::parse_endpoint(endpoint);
   if (!parsed) return PyErr_Format(PyExc_ValueError, "%s", parsed.error().message.c_str());
+  auto state = std::make_unique<State>();
+  state->endpoint = std::move(*parsed);
+  state->region = region;
+  PyObject* module = PyType_GetModule(type);
+  if (module == nullptr || !read_keys(module, keys, *state)) return nullptr;
+  if (state->endpoint.tls) {
+    auto tls = net::TlsContext::make(state->aws ? state->aws->settings().authorities : "");
+    if (!tls) return PyErr_Format(PyExc_ValueError, "%s", tls.error().message.c_str());
+    state->tls = std::move(*tls);
+  }
   auto* self = reinterpret_cast<Object*>(PyType_GenericAlloc(type, 0));
   if (self == nullptr) return nullptr;
-  self->state = new State{.endpoint = std::move(*parsed),
-                          .credentials = {access_key, secret, token},
-                          .region = region,
-                          .idle = {}};
+  self->state = state.release();
   return reinterpret_cast<PyObject*>(self);
+}
+
+PyObject* get_skew(PyObject* self, void*) {
+  return PyFloat_FromDouble(std::chrono::duration<double>(state_of(self)->skew).count());
 }
 
 void destroy(PyObject* self) {
@@ -339,11 +421,16 @@ int add_client_type(PyObject* module) {
        "request(service, method, path, query, headers, body, timeout) -> (status, headers, body)"},
       {nullptr, nullptr, 0, nullptr},
   };
+  static PyGetSetDef attributes[] = {
+      {"skew", get_skew, nullptr, "seconds that this host's clock is behind the service's", nullptr},
+      {nullptr, nullptr, nullptr, nullptr, nullptr},
+  };
   static PyType_Slot slots[] = {
-      {Py_tp_doc, const_cast<char*>("Client(endpoint, access_key, secret, session_token, region)")},
+      {Py_tp_doc, const_cast<char*>("Client(endpoint, region, keys): keys are three texts, or an Aws")},
       {Py_tp_new, reinterpret_cast<void*>(create)},
       {Py_tp_dealloc, reinterpret_cast<void*>(destroy)},
       {Py_tp_methods, methods},
+      {Py_tp_getset, attributes},
       {0, nullptr},
   };
   static PyType_Spec spec = {

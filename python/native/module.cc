@@ -1,5 +1,6 @@
 // headrace._native: what the Python package cannot do in Python, or not as well. Its parts are client.cc
-// (signed requests over blocking sockets), lease.cc (the end of a child's lease), web.cc (an HTTP server).
+// (signed requests over blocking sockets), aws.cc (Amazon's endpoints and credentials), lease.cc (the end of
+// a child's lease), web.cc (an HTTP server).
 #include "object.h"
 
 namespace hr::python {
@@ -25,7 +26,7 @@ int execute(PyObject* module) {
       add_exception(module, "Timeout", "The services did not answer in time.", PyExc_TimeoutError);
   if (state->unavailable == nullptr || state->timeout == nullptr) return -1;
   if (PyModule_AddStringConstant(module, "version", HEADRACE_VERSION) != 0) return -1;
-  if (add_client_type(module) != 0) return -1;
+  if (add_aws_type(module) != 0 || add_client_type(module) != 0) return -1;
   if (add_web_types(module) != 0) return -1;
   return add_lease_functions(module);
 }
@@ -34,6 +35,7 @@ int traverse(PyObject* module, visitproc visit, void* arg) {
   if (const ModuleState* state = state_of(module); state != nullptr) {
     Py_VISIT(state->unavailable);
     Py_VISIT(state->timeout);
+    Py_VISIT(state->aws);
   }
   return 0;
 }
@@ -42,6 +44,7 @@ int clear(PyObject* module) {
   if (ModuleState* state = state_of(module); state != nullptr) {
     Py_CLEAR(state->unavailable);
     Py_CLEAR(state->timeout);
+    Py_CLEAR(state->aws);
   }
   return 0;
 }

@@ -46,9 +46,11 @@ class Unlocked {
 struct ModuleState {
   PyObject* unavailable = nullptr;  // headrace.Unavailable
   PyObject* timeout = nullptr;      // headrace.Timeout
+  PyObject* aws = nullptr;          // the type headrace._native.Aws
 };
 
 // Each adds its types or functions to the module; -1 with an exception set.
+int add_aws_type(PyObject* module);
 int add_client_type(PyObject* module);
 int add_web_types(PyObject* module);
 int add_lease_functions(PyObject* module);

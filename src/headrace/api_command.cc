@@ -71,7 +71,7 @@ class ApiRole {
 
 Status ApiRole::start(const ClientSettings& settings, const std::string& socket) {
   socket_ = socket;
-  HR_ASSIGN(source_, RoleSource::make(runtime_, *clock_, settings));
+  source_ = std::make_unique<RoleSource>(runtime_, *clock_, settings, diary_);
   front_.emplace(*source_, settings.config.app.name, kVersion);
   requests_.emplace(*front_, *clock_, diary_);
   server_.emplace(runtime_, *requests_, *clock_, *entropy_, diary_);

@@ -3,6 +3,7 @@
 #include "codec/json.h"
 #include "headrace/config_file.h"
 #include "headrace/keys.h"
+#include "remote/host_outside.h"
 
 #include <fmt/format.h>
 
@@ -51,21 +52,50 @@ Client read_client(const std::string& path) {
 
 // Keys that somebody named are meant; those of AWS in the environment may be there for something else, so
 // they count only where there are no others.
-Status add_credentials(ClientSettings& settings, const std::string& named) {
+Result<codec::Credentials> find_credentials(ClientSettings& settings, const std::string& named) {
   settings.keys = first_of({named, settings.config.store.path + "/keys.toml"});
   std::error_code ignored;
   if (named.empty() && !std::filesystem::exists(settings.keys, ignored)) {
-    settings.credentials = {.access_key = environment("AWS_ACCESS_KEY_ID"),
-                            .secret = environment("AWS_SECRET_ACCESS_KEY"),
-                            .session_token = environment("AWS_SESSION_TOKEN")};
-    if (!settings.credentials.access_key.empty() && !settings.credentials.secret.empty()) {
+    codec::Credentials found{.access_key = environment("AWS_ACCESS_KEY_ID"),
+                             .secret = environment("AWS_SECRET_ACCESS_KEY"),
+                             .session_token = environment("AWS_SESSION_TOKEN")};
+    if (!found.access_key.empty() && !found.secret.empty()) {
       settings.keys.clear();
-      return {};
+      return found;
     }
   }
   HR_ASSIGN(const Secrets secrets, load_keys(settings.keys));
   const wire::AccessKey& key = *secrets.keys.find(secrets.first);
-  settings.credentials = {.access_key = key.id, .secret = key.secret, .session_token = {}};
+  return codec::Credentials{.access_key = key.id, .secret = key.secret, .session_token = {}};
+}
+
+Result<remote::ServicePlace> local_place(ClientSettings& settings, const std::string& endpoint,
+                                         const std::string& keys) {
+  remote::ServicePlace out;
+  out.region = settings.region;
+  HR_ASSIGN(out.endpoint, remote::parse_endpoint(endpoint));
+  HR_ASSIGN(out.credentials, find_credentials(settings, keys));
+  return out;
+}
+
+// `keys`: a file that somebody named; empty: they are searched for.
+Status add_aws(ClientSettings& settings, const std::string& named, const std::string& keys) {
+  const ServicesConfig& said = settings.config.services;
+  const auto outside = remote::make_host_outside();
+  auto found = remote::find_aws_settings(
+      *outside, {.region = first_of({environment("HEADRACE_REGION"), said.region}), .endpoint = named});
+  if (!found) return std::unexpected(std::move(found).error().in("[services] of " + settings.config.file));
+  settings.services.aws = std::move(*found);
+  const remote::AwsSettings& aws = settings.services.aws;
+  for (const bool sqs : {true, false}) {
+    if (sqs ? said.local_sqs : said.local_s3) continue;
+    remote::ServicePlace& place = sqs ? settings.services.sqs : settings.services.s3;
+    place.region = aws.region;
+    place.searched = keys.empty();
+    HR_ASSIGN(place.endpoint, remote::parse_endpoint(sqs ? aws.sqs : aws.s3));
+    if (keys.empty()) continue;
+    HR_ASSIGN(place.credentials, find_credentials(settings, keys));
+  }
   return {};
 }
 
@@ -90,20 +120,27 @@ Result<ClientSettings> find_services(const ClientFlags& flags) {
   ClientSettings out;
   HR_ASSIGN(out.config, read_config(absolute(file)));
   const Config& config = out.config;
-  if (!config.services.local_sqs || !config.services.local_s3) {
-    return fail(Errc::kUnsupported,
-                place_of(config, config.services.local_sqs ? "services.s3" : "services.sqs") +
-                    ": \"aws\" is not in this version; say \"local\"");
-  }
   const std::string beside = std::filesystem::path(absolute(file)).parent_path() / ".headrace";
   out.state = absolute(first_of({environment("HEADRACE_STATE"), beside}));
   const Client client = read_client(out.state + "/client.json");
-  out.endpoint = first_of({flags.endpoint, environment("HEADRACE_ENDPOINT"),
-                           client.socket.empty() ? "" : "unix:" + client.socket, client.endpoint,
-                           config.services.endpoint, "http://" + config.store.listen});
-  out.region =
-      first_of({environment("HEADRACE_REGION"), client.region, config.services.region, config.store.region});
-  HR_TRY(add_credentials(out, first_of({flags.keys, environment("HEADRACE_KEYS"), client.keys})));
+  const std::string named = first_of({flags.endpoint, environment("HEADRACE_ENDPOINT")});
+  const std::string keys = first_of({flags.keys, environment("HEADRACE_KEYS")});
+  const ServicesConfig& said = config.services;
+  out.aws = !said.local_sqs || !said.local_s3;
+  out.named_endpoint = !named.empty() || !said.endpoint.empty();
+  out.region = first_of({environment("HEADRACE_REGION"), client.region, said.region, config.store.region});
+  if (said.local_sqs || said.local_s3) {
+    const std::string endpoint = first_of({named, client.socket.empty() ? "" : "unix:" + client.socket,
+                                           client.endpoint, said.endpoint, "http://" + config.store.listen});
+    HR_ASSIGN(const remote::ServicePlace place, local_place(out, endpoint, first_of({keys, client.keys})));
+    if (said.local_sqs) out.services.sqs = place;
+    if (said.local_s3) out.services.s3 = place;
+  }
+  if (out.aws) {
+    HR_TRY(add_aws(out, first_of({named, said.endpoint}), keys));
+    out.region = out.services.aws.region;
+  }
+  out.endpoint = out.services.sqs.endpoint.text;
   return out;
 }
 

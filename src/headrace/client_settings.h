@@ -1,12 +1,12 @@
 // How a command that talks to the services finds them: what the command line says, else what `headrace up`
 // put into the environment, else STATE/client.json beside the configuration file, else [services] and [store]
-// of that file; credentials at last from AWS_ACCESS_KEY_ID and its companions. headrace._settings does the
-// same.
+// of that file; credentials at last from AWS_ACCESS_KEY_ID and its companions. Services of Amazon: from
+// [services], else as AWS's own tools find them (remote/aws_settings.h). headrace._settings does the same.
 #pragma once
 
 #include "base/result.h"
 #include "codec/config.h"
-#include "codec/sigv4.h"
+#include "remote/services.h"
 
 #include <string>
 
@@ -21,17 +21,19 @@ struct ClientFlags {
 struct ClientSettings {
   Config config;
   std::string state;     // the state folder, absolute; it may not exist
-  std::string endpoint;  // as above
-  std::string keys;      // where the credentials came from; empty: AWS_ACCESS_KEY_ID and its companions
-  codec::Credentials credentials;
+  std::string endpoint;  // of SQS, as above
+  std::string keys;      // where the credentials came from; empty: the environment, or they are searched for
   std::string region;
+  remote::ServicesSetup services;
+  bool aws = false;             // one of the two is Amazon's
+  bool named_endpoint = false;  // by the command line, the environment or [services]
 };
 
 // headrace.toml that HEADRACE_CONFIG names, else that of this folder or of the nearest one above; "" if none.
 std::string locate_config();
 
-// kNotFound: no configuration file, or no keys (the store was never started); kUnsupported: [services] =
-// "aws".
+// kNotFound: no configuration file, or no keys (the store was never started); kInvalid: what it, the
+// environment or the profile says.
 Result<ClientSettings> find_services(const ClientFlags& flags);
 
 }  // namespace hr

@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdio>
 #include <functional>
+#include <memory>
 #include <poll.h>
 
 namespace hr {
@@ -125,7 +126,7 @@ net::Task<void> send_and_wait(net::Runtime& runtime, RoleSource& source, const o
 Status run_job(const ClientSettings& settings, const std::string& queue, const os::Clock& clock, Sent& job) {
   const auto sink = make_sink({.role = "doctor", .to = LogTo::kTerminal});
   net::Runtime runtime(1, hr::Log(*sink));
-  HR_ASSIGN(const auto source, RoleSource::make(runtime, clock, settings));
+  const auto source = std::make_unique<RoleSource>(runtime, clock, settings, hr::Log(*sink));
   net::Gate gate;
   runtime.spawn(gate, "doctor", send_and_wait(runtime, *source, clock, queue, job));
   runtime.run();

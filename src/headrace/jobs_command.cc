@@ -109,7 +109,7 @@ Status ask_services(const ClientSettings& settings, const std::string& id, Known
   const auto sink = make_sink({.role = "jobs", .to = LogTo::kTerminal});
   const auto clock = os::make_clock(Time{});
   net::Runtime runtime(1, hr::Log(*sink));
-  HR_ASSIGN(const auto source, RoleSource::make(runtime, *clock, settings));
+  const auto source = std::make_unique<RoleSource>(runtime, *clock, settings, hr::Log(*sink));
   net::Gate gate;
   Status status = fail(Errc::kUnavailable, "interrupted");
   runtime.spawn(gate, "jobs", gather_and_stop(runtime, *source, id, known, status));

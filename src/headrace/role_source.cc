@@ -28,20 +28,14 @@ constexpr const char* kAnyQueue = "default";
 
 std::string queue_name(const std::string& url) { return url.substr(url.rfind('/') + 1); }
 
-Result<std::unique_ptr<RoleSource>> RoleSource::make(net::Runtime& runtime, const os::Clock& clock,
-                                                     const ClientSettings& settings) {
-  HR_ASSIGN(auto endpoint, remote::parse_endpoint(settings.endpoint));
-  return std::unique_ptr<RoleSource>(new RoleSource(runtime, clock, settings, std::move(endpoint)));
-}
-
 RoleSource::RoleSource(net::Runtime& runtime, const os::Clock& clock, const ClientSettings& settings,
-                       remote::Endpoint endpoint)
+                       hr::Log log)
     : runtime_(runtime),
       clock_(clock),
       config_(settings.config),
       state_(settings.state),
       endpoint_(settings.endpoint),
-      services_(runtime, clock, std::move(endpoint), settings.credentials, settings.region) {}
+      services_(runtime, clock, settings.services, log) {}
 
 std::unexpected<Error> RoleSource::unavailable(const remote::Fault& fault) const {
   if (fault.status != 0)

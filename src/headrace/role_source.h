@@ -21,9 +21,7 @@ std::string queue_name(const std::string& url);
 
 class RoleSource final : public api::Source {
  public:
-  // kInvalid, kUnsupported: the endpoint.
-  static Result<std::unique_ptr<RoleSource>> make(net::Runtime& runtime, const os::Clock& clock,
-                                                  const ClientSettings& settings);
+  RoleSource(net::Runtime& runtime, const os::Clock& clock, const ClientSettings& settings, hr::Log log);
 
   net::Task<Status> reach() override;
   net::Task<Result<std::vector<api::QueueCounts>>> queues() override;
@@ -34,8 +32,6 @@ class RoleSource final : public api::Source {
   remote::Sqs& sqs() { return sqs_; }
 
  private:
-  RoleSource(net::Runtime& runtime, const os::Clock& clock, const ClientSettings& settings,
-             remote::Endpoint endpoint);
   struct Question {
     std::string name, socket, path;
   };

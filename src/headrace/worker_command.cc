@@ -52,7 +52,8 @@ std::vector<std::string> environment_of(const ClientSettings& settings, const Po
   };
   add("HEADRACE_CONFIG", settings.config.file);
   add("HEADRACE_STATE", settings.state);
-  add("HEADRACE_ENDPOINT", settings.endpoint);
+  // Where Amazon's are, a child finds out as we did.
+  if (!settings.aws || settings.named_endpoint) add("HEADRACE_ENDPOINT", settings.endpoint);
   add("HEADRACE_KEYS", settings.keys);
   add("HEADRACE_REGION", settings.region);
   add("HEADRACE_VERSION", kVersion);
@@ -100,9 +101,8 @@ Result<worker::WorkerSetup> setup_of(const WorkerFlags& flags) {
                .arguments = {"-m", "headrace._child"},
                .folder = settings.config.app.root,
                .environment = environment_of(settings, pool)};
-  HR_ASSIGN(out.endpoint, remote::parse_endpoint(settings.endpoint));
-  out.credentials = settings.credentials;
-  out.region = settings.region;
+  out.services = settings.services;
+  if (settings.aws) out.create = worker::Create::kNothing;
   out.control = flags.control.empty() ? fmt::format("{}/run/worker-{}.sock", settings.state, pool.name)
                                       : std::filesystem::absolute(flags.control).string();
   HR_ASSIGN(out.drain, parse_duration(flags.drain));

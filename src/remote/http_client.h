@@ -1,16 +1,18 @@
-// An HTTP/1.1 client for one endpoint: a loopback address or a unix socket, connections kept alive and used
-// again, a deadline for every call. Used on the reactor only; must outlive its calls. A kept connection that
-// turns out closed before a byte of an answer costs one silent second try, nothing else is repeated.
+// An HTTP/1.1 client for one endpoint: TCP, TLS or a unix socket, connections kept alive and used again, a
+// deadline for every call. Used on the reactor only; must outlive its calls. A kept connection that turns out
+// closed before a byte of an answer costs one silent second try, nothing else is repeated.
 #pragma once
 
 #include "base/result.h"
 #include "base/time.h"
 #include "codec/http_response.h"
 #include "codec/uri.h"
+#include "net/endpoint.h"
+#include "net/resolver.h"
 #include "net/runtime.h"
+#include "net/tls.h"
 #include "os/clock.h"
 
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,17 +21,8 @@
 
 namespace hr::remote {
 
-// "http://127.0.0.1:9324", "http://[::1]:9324", "http://localhost:9324", "unix:/run/store.sock".
-struct Endpoint {
-  std::string unix_path;  // empty: TCP
-  std::string host;       // a numeric address
-  std::uint16_t port = 0;
-  std::string host_header;
-
-  bool operator==(const Endpoint&) const = default;
-};
-// kInvalid; kUnsupported: https, or a name that would have to be looked up.
-Result<Endpoint> parse_endpoint(std::string_view text);
+using net::Endpoint;
+using net::parse_endpoint;
 
 // Ends one call early, from outside: our side of the connection is closed, and what the other side had
 // already answered is still taken. May be asked before the call, during it, and after it.
@@ -55,13 +48,15 @@ struct HttpCall {
 
 class HttpClient {
  public:
-  HttpClient(net::Runtime& runtime, const os::Clock& clock, Endpoint endpoint);
+  // `authorities`: who vouches for the endpoint's certificate, a PEM file; empty: the system's.
+  HttpClient(net::Runtime& runtime, const os::Clock& clock, Endpoint endpoint, std::string authorities = "");
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
   // kUnavailable: nobody listens. kClosed: the connection ended, or the call was cancelled, and whether it
-  // was carried out is unknown. kTimeout; kInvalid and kLimit: not an answer that can be used.
+  // was carried out is unknown. kTimeout; kInvalid and kLimit: not an answer that can be used, or TLS that
+  // cannot be prepared.
   net::Task<Result<codec::Response>> call(HttpCall call, Cancel* cancel = nullptr);
 
   const Endpoint& endpoint() const { return endpoint_; }
@@ -78,10 +73,15 @@ class HttpClient {
   std::unique_ptr<Connection> take_idle();
   net::Task<Result<codec::Response>> exchange(std::shared_ptr<Exchange> exchange, const HttpCall& call);
   net::Task<Status> connect(Exchange& exchange);
+  net::Task<Status> connect_tcp(Exchange& exchange);
+  net::Task<Status> begin_tls(Exchange& exchange);
 
   net::Runtime& runtime_;
   const os::Clock& clock_;
   const Endpoint endpoint_;
+  const std::string authorities_;
+  net::Resolver resolver_;
+  std::shared_ptr<net::TlsContext> tls_;  // made at the first use; connections share it
   std::vector<Idle> idle_;
 };
 

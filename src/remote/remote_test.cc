@@ -96,7 +96,14 @@ TEST(Endpoint, is_an_address_with_a_port_or_a_unix_socket) {
   EXPECT_EQ(parse_endpoint("unix:b").error().code, Errc::kInvalid);
   EXPECT_TRUE(parse_endpoint("unix:/" + std::string(106, 'a')));
   EXPECT_FALSE(parse_endpoint("unix:/" + std::string(107, 'a')));
-  EXPECT_EQ(parse_endpoint("https://127.0.0.1:1").error().code, Errc::kUnsupported);
+  EXPECT_TRUE(parse_endpoint("https://127.0.0.1:1")->tls);
+  EXPECT_EQ(parse_endpoint("https://sqs.eu-west-1.amazonaws.com")->port, 443);
+  EXPECT_EQ(parse_endpoint("http://[::1]:9")->host, "::1");
+  EXPECT_EQ(parse_endpoint("http://[::1]:9")->host_header, "[::1]:9");
+  for (const char* bad : {"http://", "http://a:b", "http://a/b", "http://[::1", "http://::1", "http://[::1]x",
+                          "http://u@h", "http://h:65536", "https://h?x", "http://h h"}) {
+    EXPECT_EQ(parse_endpoint(bad).error().code, Errc::kInvalid) << bad;
+  }
   EXPECT_FALSE(parse_endpoint("http://127.0.0.1:0"));
   EXPECT_FALSE(parse_endpoint("ftp://127.0.0.1:1"));
 }
@@ -188,8 +195,8 @@ net::Task<void> signed_call(Services& services, Bytes& body) {
 }
 
 TEST_F(Client, service_calls_are_signed_and_carry_the_request_id) {
-  Services services(runtime_, *clock_, here(), {.access_key = "AK", .secret = "S", .session_token = ""},
-                    "us-east-1");
+  const ServicePlace place{.endpoint = here(), .credentials = {"AK", "S", ""}};
+  Services services(runtime_, *clock_, {.sqs = place, .s3 = place}, hr::Log(sink_));
   Bytes body;
   run(signed_call(services, body));
   EXPECT_EQ(body, "POST x");

@@ -30,6 +30,9 @@ std::uint64_t number(const Bytes* text) {
 
 net::Task<Answer<codec::Response>> S3::call(Services::Request request, CallOptions options) {
   request.service = "s3";
+  // What it does is done once however often it is asked, but where a condition decides.
+  request.repeat =
+      codec::find(request.headers, "if-none-match") == nullptr ? Repeat::kAlways : Repeat::kRefused;
   auto answer = co_await services_.call(std::move(request), std::move(options));
   if (!answer) co_return std::unexpected(std::move(answer).error());
   if (answer->status / 100 != 2) co_return std::unexpected(fault_of_s3(*answer));
@@ -38,10 +41,10 @@ net::Task<Answer<codec::Response>> S3::call(Services::Request request, CallOptio
 
 net::Task<Answer<void>> S3::create_bucket(Bytes bucket, CallOptions options) {
   Bytes body;
-  if (services_.region() != "us-east-1") {
+  if (services_.s3_place().region != "us-east-1") {
     codec::XmlWriter(body)
         .open("CreateBucketConfiguration", {{"xmlns", "http://s3.amazonaws.com/doc/2006-03-01/"}})
-        .element("LocationConstraint", services_.region())
+        .element("LocationConstraint", services_.s3_place().region)
         .close();
   }
   const auto answer = co_await call(

@@ -19,6 +19,8 @@ constexpr std::size_t kBatchAsked = 1'000;
 
 constexpr codec::JsonLimits kAnswerLimits{.bytes_max = 64U << 20, .depth_max = 16};
 
+constexpr Nanos kTellEvery = std::chrono::minutes(1);
+
 std::unexpected<Fault> unreadable(const Bytes& what) {
   return std::unexpected(Fault{FaultKind::kServer, 200, "", "an answer that SQS does not give: " + what});
 }
@@ -111,20 +113,25 @@ Answer<EachOutcome> read_each(ByteView text, std::size_t entries) {
     if (index_of(entry) >= entries) continue;
     const Json* sender = entry.find("SenderFault");
     const bool ours = sender != nullptr && sender->as_bool().value_or(false);
-    out[index_of(entry)] = std::unexpected(Fault{ours ? FaultKind::kRefused : FaultKind::kServer, 200,
-                                                 text_of(entry, "Code"), text_of(entry, "Message")});
+    Bytes code = text_of(entry, "Code");
+    const FaultKind kind = fault_kind(ours ? 400 : 500, code);
+    out[index_of(entry)] = std::unexpected(Fault{kind, 200, std::move(code), text_of(entry, "Message")});
   }
   return out;
 }
 
-net::Task<Answer<Bytes>> Sqs::post(Bytes action, Bytes body, CallOptions options, codec::Pairs headers,
-                                   Cancel* cancel) {
+net::Task<Answer<Bytes>> Sqs::post(Bytes action, Bytes body, CallOptions options, Manner manner,
+                                   codec::Pairs headers, Cancel* cancel) {
   headers.emplace_back("content-type", "application/x-amz-json-1.0");
   headers.emplace_back("x-amz-target", "AmazonSQS." + action);
   headers.emplace_back(kBatchHeader, std::to_string(kBatchAsked));
-  auto answer = co_await services_.call(
-      {.service = "sqs", .method = "POST", .headers = std::move(headers), .body = std::move(body)},
-      std::move(options), cancel);
+  auto answer = co_await services_.call({.service = "sqs",
+                                         .method = "POST",
+                                         .headers = std::move(headers),
+                                         .body = std::move(body),
+                                         .repeat = manner.repeat,
+                                         .pace = manner.pace},
+                                        std::move(options), cancel);
   if (!answer) co_return std::unexpected(std::move(answer).error());
   if (answer->status != 200) co_return std::unexpected(fault_of_sqs(*answer));
   batch_max_ = batch_max_of(answer->headers);
@@ -134,7 +141,7 @@ net::Task<Answer<Bytes>> Sqs::post(Bytes action, Bytes body, CallOptions options
 net::Task<Answer<Bytes>> Sqs::queue_url(Bytes name, CallOptions options) {
   Bytes body;
   JsonWriter(body).begin_object().field("QueueName", name).end_object();
-  const auto answer = co_await post("GetQueueUrl", std::move(body), std::move(options));
+  const auto answer = co_await post("GetQueueUrl", std::move(body), std::move(options), Manner{});
   co_return text_member(answer, "QueueUrl");
 }
 
@@ -144,7 +151,7 @@ net::Task<Answer<Bytes>> Sqs::create_queue(Bytes name, codec::Pairs attributes, 
   out.begin_object().field("QueueName", name).key("Attributes").begin_object();
   for (const auto& [key, value] : attributes) out.field(key, value);
   out.end_object().end_object();
-  const auto answer = co_await post("CreateQueue", std::move(body), std::move(options));
+  const auto answer = co_await post("CreateQueue", std::move(body), std::move(options), Manner{});
   co_return text_member(answer, "QueueUrl");
 }
 
@@ -157,7 +164,7 @@ net::Task<Answer<std::vector<Bytes>>> Sqs::list_queues(Bytes prefix, CallOptions
     if (!prefix.empty()) out.field("QueueNamePrefix", prefix);
     if (!token.empty()) out.field("NextToken", token);
     out.end_object();
-    const auto answer = co_await post("ListQueues", std::move(body), options);
+    const auto answer = co_await post("ListQueues", std::move(body), options, Manner{});
     if (!answer) co_return std::unexpected(answer.error());
     const auto json = codec::parse_json(*answer, kAnswerLimits);
     if (!json) co_return unreadable(json.error().message);
@@ -179,7 +186,7 @@ net::Task<Answer<codec::Pairs>> Sqs::attributes(Bytes queue_url, std::vector<Byt
   out.begin_object().field("QueueUrl", queue_url).key("AttributeNames").begin_array();
   for (const Bytes& name : names) out.string(name);
   out.end_array().end_object();
-  const auto answer = co_await post("GetQueueAttributes", std::move(body), std::move(options));
+  const auto answer = co_await post("GetQueueAttributes", std::move(body), std::move(options), Manner{});
   if (!answer) co_return std::unexpected(answer.error());
   const auto json = codec::parse_json(*answer, kAnswerLimits);
   if (!json) co_return unreadable(json.error().message);
@@ -205,10 +212,59 @@ net::Task<Answer<std::vector<ReceivedMessage>>> Sqs::receive(ReceiveCall call, C
   if (call.attributes) out.key("MessageAttributeNames").begin_array().string("All").end_array();
   out.end_object();
   options.timeout += std::chrono::seconds(call.wait_s);
-  const auto answer =
-      co_await post("ReceiveMessage", std::move(body), std::move(options), codec::Pairs(), cancel);
-  if (!answer) co_return std::unexpected(answer.error());
-  co_return read_received(*answer);
+  const auto answer = co_await post("ReceiveMessage", std::move(body), std::move(options),
+                                    Manner{Repeat::kNever}, codec::Pairs(), cancel);
+  auto received = answer ? read_received(*answer) : std::unexpected(answer.error());
+  if (cancel == nullptr || !cancel->asked()) co_await look_at_limits(std::move(call.queue_url), received);
+  co_return received;
+}
+
+net::Task<void> Sqs::look_at_limits(Bytes queue_url, const Answer<std::vector<ReceivedMessage>>& answer) {
+  if (!answer) {
+    if (answer.error().kind == FaultKind::kOverLimit) tell_over_limit(queue_url, 120'000);
+    co_return;
+  }
+  if (!watch_.wants_look(queue_url, answer->empty(), services_.clock().boottime())) co_return;
+  const auto counts = co_await attributes(
+      queue_url, {"ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"}, {.timeout = 5s});
+  if (!counts) co_return;
+  const auto number = [&](ByteView name) {
+    const Bytes* text = codec::find(*counts, name);
+    std::int64_t out = 0;
+    if (text != nullptr) std::from_chars(text->data(), text->data() + text->size(), out);
+    return out;
+  };
+  const std::int64_t in_flight = number("ApproximateNumberOfMessagesNotVisible");
+  if (number("ApproximateNumberOfMessages") > 0 && in_flight >= InFlightWatch::kFifoMax) {
+    tell_over_limit(queue_url, in_flight);
+  }
+}
+
+void Sqs::tell_over_limit(const Bytes& queue_url, std::int64_t in_flight) {
+  if (!watch_.tells(queue_url, services_.clock().boottime())) return;
+  services_.log().error(
+      "queue_over_limit",
+      {{"queue", queue_url},
+       {"in_flight", in_flight},
+       {"mend", std::string_view("the service hands out no more until some are deleted or come "
+                                 "back: look for jobs that hang or retry for long")}});
+}
+
+bool InFlightWatch::wants_look(const Bytes& queue_url, bool nothing, Nanos now) {
+  constexpr int kEmptyMin = 3;
+  if (!queue_url.ends_with(".fifo")) return false;
+  Queue& queue = queues_[queue_url];
+  queue.empty = nothing ? queue.empty + 1 : 0;
+  if (queue.empty < kEmptyMin || (queue.looked && now - *queue.looked < kTellEvery)) return false;
+  queue.looked = now;
+  return true;
+}
+
+bool InFlightWatch::tells(const Bytes& queue_url, Nanos now) {
+  Queue& queue = queues_[queue_url];
+  if (queue.told && now - *queue.told < kTellEvery) return false;
+  queue.told = now;
+  return true;
 }
 
 net::Task<Answer<EachOutcome>> Sqs::change_visibility(Bytes queue_url, std::vector<VisibilityEntry> entries,
@@ -221,7 +277,8 @@ net::Task<Answer<EachOutcome>> Sqs::change_visibility(Bytes queue_url, std::vect
     out.field("VisibilityTimeout", entries[i].seconds).end_object();
   }
   out.end_array().end_object();
-  const auto answer = co_await post("ChangeMessageVisibilityBatch", std::move(body), std::move(options));
+  const auto answer = co_await post("ChangeMessageVisibilityBatch", std::move(body), std::move(options),
+                                    Manner{Repeat::kAlways, Pace::kNone});
   if (!answer) co_return std::unexpected(answer.error());
   co_return read_each(*answer, entries.size());
 }
@@ -234,7 +291,8 @@ net::Task<Answer<EachOutcome>> Sqs::erase(Bytes queue_url, std::vector<Bytes> re
     out.begin_object().field("Id", std::to_string(i)).field("ReceiptHandle", receipts[i]).end_object();
   }
   out.end_array().end_object();
-  const auto answer = co_await post("DeleteMessageBatch", std::move(body), std::move(options));
+  const auto answer = co_await post("DeleteMessageBatch", std::move(body), std::move(options),
+                                    Manner{Repeat::kAlways, Pace::kNone});
   if (!answer) co_return std::unexpected(answer.error());
   co_return read_each(*answer, receipts.size());
 }
@@ -248,7 +306,10 @@ net::Task<Answer<Bytes>> Sqs::send(SendCall call, CallOptions options) {
   out.end_object();
   codec::Pairs headers;
   if (!call.dedup_id.empty()) headers.emplace_back("x-headrace-dedup-id", call.dedup_id);
-  const auto answer = co_await post("SendMessage", std::move(body), std::move(options), std::move(headers));
+  // Our own store knows the repeat of a send; Amazon's standard queues would have the message twice.
+  const Manner manner{Repeat::kRefused};
+  const auto answer =
+      co_await post("SendMessage", std::move(body), std::move(options), manner, std::move(headers));
   co_return text_member(answer, "MessageId");
 }
 

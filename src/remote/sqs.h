@@ -5,6 +5,8 @@
 #include "remote/services.h"
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -48,6 +50,25 @@ struct SendCall {
   Bytes dedup_id = {};  // our store then removes a repeat of the same send (5 min)
 };
 
+// Notices queues of which so many messages are in flight that the service hands out no more. A standard queue
+// says so (OverLimit), a FIFO queue answers with nothing, as if it were empty. Pure.
+class InFlightWatch {
+ public:
+  static constexpr std::int64_t kFifoMax = 20'000;  // standard queues: 120,000
+
+  // After a receive that brought nothing from a FIFO queue: whether its counts should be looked at.
+  bool wants_look(const Bytes& queue_url, bool nothing, Nanos now);
+  // Whether that is worth telling a person now: once a minute and queue.
+  bool tells(const Bytes& queue_url, Nanos now);
+
+ private:
+  struct Queue {
+    int empty = 0;  // receives in a row
+    std::optional<Nanos> looked, told;
+  };
+  std::map<Bytes, Queue> queues_;
+};
+
 class Sqs {
  public:
   explicit Sqs(Services& services) : services_(services) {}
@@ -71,10 +92,17 @@ class Sqs {
   std::size_t batch_max() const { return batch_max_; }
 
  private:
-  net::Task<Answer<Bytes>> post(Bytes action, Bytes body, CallOptions options, codec::Pairs headers = {},
-                                Cancel* cancel = nullptr);
+  struct Manner {
+    Repeat repeat = Repeat::kAlways;
+    Pace pace = Pace::kKept;
+  };
+  net::Task<Answer<Bytes>> post(Bytes action, Bytes body, CallOptions options, Manner manner,
+                                codec::Pairs headers = {}, Cancel* cancel = nullptr);
+  net::Task<void> look_at_limits(Bytes queue_url, const Answer<std::vector<ReceivedMessage>>& answer);
+  void tell_over_limit(const Bytes& queue_url, std::int64_t in_flight);
 
   Services& services_;
+  InFlightWatch watch_;
   std::size_t batch_max_ = kBatchMax;
 };
 

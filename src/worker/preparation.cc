@@ -61,10 +61,69 @@ net::Task<Answer<void>> ensure_rule(remote::S3& s3, Bytes bucket, wire::S3QueueR
       Fault{FaultKind::kServer, 0, "", fmt::format("notification {} of {} does not stay", rule.id, bucket)});
 }
 
+// A queue's URL, or its name among what is missing.
+net::Task<Answer<Bytes>> known_queue(remote::Sqs& sqs, Bytes name, std::vector<Bytes>& missing) {
+  auto url = co_await sqs.queue_url(name);
+  if (url) co_return url;
+  if (url.error().kind != FaultKind::kMissing) co_return about("queue " + name, url.error());
+  missing.push_back("queue " + name);
+  co_return Bytes();
+}
+
+net::Task<Answer<void>> look_for_bucket(remote::S3& s3, Bytes name, std::vector<Bytes>& missing) {
+  const auto found = co_await s3.list(name, "control/");  // not HEAD, whose refusals have no reason
+  if (found) co_return Answer<void>();
+  if (found.error().kind != FaultKind::kMissing) co_return about("bucket " + name, found.error());
+  missing.push_back("bucket " + name);
+  co_return Answer<void>();
+}
+
+net::Task<Answer<void>> look_for_rule(remote::S3& s3, TriggerSetup trigger, std::vector<Bytes>& missing) {
+  auto rules = co_await s3.notifications(trigger.bucket);
+  if (!rules && rules.error().kind == FaultKind::kMissing) co_return Answer<void>();  // its bucket is
+  if (!rules) co_return about("notifications of " + trigger.bucket, rules.error());
+  for (const wire::S3QueueRule& rule : *rules) {
+    const bool same = rule.events == trigger.rule.events && rule.prefix == trigger.rule.prefix &&
+                      rule.suffix == trigger.rule.suffix && rule.queue_arn.ends_with(":" + trigger.queue);
+    if (same) co_return Answer<void>();
+  }
+  missing.push_back(fmt::format("notification of bucket {} to queue {}", trigger.bucket, trigger.queue));
+  co_return Answer<void>();
+}
+
+// What there is, without a change to anything.
+net::Task<Answer<std::map<Bytes, QueueUrls>>> find_services(remote::Sqs& sqs, remote::S3& s3,
+                                                            const Setup& setup) {
+  std::vector<Bytes> missing;
+  if (const auto looked = co_await look_for_bucket(s3, setup.bucket, missing); !looked) {
+    co_return std::unexpected(looked.error());
+  }
+  std::map<Bytes, QueueUrls> urls;
+  for (const Bytes& name : setup.queues) {
+    auto dead = co_await known_queue(sqs, task::dead_queue(name), missing);
+    if (!dead) co_return std::unexpected(dead.error());
+    auto url = co_await known_queue(sqs, name, missing);
+    if (!url) co_return std::unexpected(url.error());
+    urls[name] = QueueUrls{std::move(*url), std::move(*dead)};
+  }
+  for (const TriggerSetup& trigger : setup.triggers) {
+    auto looked = co_await look_for_bucket(s3, trigger.bucket, missing);
+    if (looked) looked = co_await look_for_rule(s3, trigger, missing);
+    if (!looked) co_return std::unexpected(looked.error());
+  }
+  if (missing.empty()) co_return urls;
+  co_return std::unexpected(Fault{
+      FaultKind::kMissing, 0, "",
+      fmt::format("on Amazon a worker creates nothing, and these are missing: {}; docs/aws.md says how to "
+                  "make them",
+                  fmt::join(missing, ", "))});
+}
+
 }  // namespace
 
 net::Task<Answer<std::map<Bytes, QueueUrls>>> prepare_services(remote::Sqs& sqs, remote::S3& s3,
-                                                               const Setup& setup) {
+                                                               const Setup& setup, Create create) {
+  if (create == Create::kNothing) co_return co_await find_services(sqs, s3, setup);
   if (const auto made = co_await s3.create_bucket(setup.bucket); !made) {
     co_return about("bucket " + setup.bucket, made.error());
   }
@@ -87,6 +146,19 @@ net::Task<Answer<std::map<Bytes, QueueUrls>>> prepare_services(remote::Sqs& sqs,
     }
   }
   co_return urls;
+}
+
+net::Task<Answer<bool>> honours_conditions(remote::S3& s3, Bytes bucket) {
+  for (int i = 0; i < 2; ++i) {
+    const auto put = co_await s3.put({.bucket = bucket,
+                                      .key = "control/if-none-match",
+                                      .body = "{}",
+                                      .content_type = "application/json",
+                                      .if_none_match = true});
+    if (!put && put.error().kind == FaultKind::kConflict) co_return true;
+    if (!put) co_return std::unexpected(put.error());
+  }
+  co_return false;
 }
 
 }  // namespace hr::worker

@@ -50,7 +50,7 @@ Worker::Worker(WorkerSetup setup, WorkerHooks hooks, System system)
       processes_(system.processes),
       log_(system.log),
       runtime_(0, hr::Log(system.log)),
-      services_(runtime_, clock_, setup_.endpoint, setup_.credentials, setup_.region),
+      services_(runtime_, clock_, setup_.services, hr::Log(log_)),
       sqs_(services_),
       s3_(services_),
       pool_(setup_.pool, system.entropy),
@@ -317,7 +317,19 @@ net::Task<net::Response> Worker::handle(net::RequestHead& head, net::RequestBody
         std::pair("lost", counts.lost), std::pair("parked", counts.parked)}) {
     out.field(name, static_cast<std::int64_t>(count));
   }
-  out.end_object().field("held", static_cast<std::int64_t>(status.held)).end_object();
+  out.end_object().field("held", static_cast<std::int64_t>(status.held));
+  const remote::RequestCounts& asked = services_.counts();
+  const std::uint64_t ended = counts.done + counts.dead;
+  out.key("requests").begin_object().field("sqs", static_cast<std::int64_t>(asked.sqs));
+  out.field("s3", static_cast<std::int64_t>(asked.s3))
+      .field("repeated", static_cast<std::int64_t>(asked.repeated));
+  out.field("throttled", static_cast<std::int64_t>(asked.throttled)).key("per_job");
+  if (ended == 0) {
+    out.null();
+  } else {
+    out.number(static_cast<double>(asked.sqs + asked.s3) / static_cast<double>(ended));
+  }
+  out.end_object().field("conditional_writes", conditional_writes_).end_object();
   response.body = text + "\n";
   co_return response;
 }

@@ -31,9 +31,8 @@ struct WorkerSetup {
   Bytes app;
   std::vector<Bytes> queues;
   ChildSetup child;
-  remote::Endpoint endpoint;
-  codec::Credentials credentials;
-  std::string region;
+  remote::ServicesSetup services;
+  Create create = Create::kMissing;
   std::string control;  // a unix socket's path
   Duration drain = 30s;
 };
@@ -93,6 +92,7 @@ class Worker final : public net::Handler {
   net::Task<void> erase_object(EraseObject action);
   net::Task<void> send_dead(SendDead action);
   net::Task<void> prepare(Ready ready);
+  net::Task<void> prove_conditions();
 
   net::Task<void> keep_time();
   net::Task<void> watch_memory();
@@ -121,6 +121,7 @@ class Worker final : public net::Handler {
   std::map<ChildId, std::shared_ptr<Running>> children_;  // shared with the coroutines that read and write
   std::vector<QueueUrls> urls_;                           // by the pool's index
   std::optional<Exit> exit_;
+  bool conditional_writes_ = false;  // the bucket honours If-None-Match, as it has shown
   bool carrying_ = false;
 };
 

@@ -155,7 +155,7 @@ net::Task<void> Worker::prepare(Ready ready) {
   Duration backoff = kPrepareBackoff;
   Nanos said{};
   for (;;) {
-    auto urls = co_await prepare_services(sqs_, s3_, setup);
+    auto urls = co_await prepare_services(sqs_, s3_, setup, setup_.create);
     if (urls) {
       for (const Bytes& queue : setup.polled) urls_.push_back(urls->at(queue));
       break;
@@ -168,14 +168,13 @@ net::Task<void> Worker::prepare(Ready ready) {
       said = clock_.boottime();
       act(Say{Severity::kWarning,
               "services_unreachable",
-              {{"endpoint",
-                setup_.endpoint.unix_path.empty() ? setup_.endpoint.host_header : setup_.endpoint.unix_path},
-               {"reason", urls.error().text()}}});
+              {{"endpoint", setup_.services.sqs.endpoint.text}, {"reason", urls.error().text()}}});
     }
     pause.expires_after(backoff);
     co_await pause.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
     backoff = std::min(backoff * 2, kPrepareBackoffMax);
   }
+  co_await prove_conditions();
   if (pool_.draining()) co_return;
   pool_.prepared(setup.polled, sqs_.batch_max(), now());
   carry_out();
@@ -183,6 +182,18 @@ net::Task<void> Worker::prepare(Ready ready) {
           "worker_ready",
           {{"pool", setup_.pool.name}, {"queues", fmt::format("{}", fmt::join(setup.polled, ","))}}});
   hooks_.ready();
+}
+
+// What must be decided once, by whichever host comes first, is decided by a conditional write.
+net::Task<void> Worker::prove_conditions() {
+  const auto honoured = co_await honours_conditions(s3_, task::system_bucket(setup_.app));
+  conditional_writes_ = honoured.value_or(false);
+  if (conditional_writes_) co_return;
+  act(Say{Severity::kWarning,
+          "conditional_writes_missing",
+          {{"bucket", task::system_bucket(setup_.app)},
+           {"reason",
+            honoured ? "it takes a second If-None-Match: * put of the same key" : honoured.error().text()}}});
 }
 
 }  // namespace hr::worker

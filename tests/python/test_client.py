@@ -401,7 +401,6 @@ def test_a_busy_service_is_asked_again(package: Any, answering: Callable[..., st
 def test_endpoints_that_are_none_are_refused(package: Any) -> None:
     for endpoint in (
         "ftp://a",
-        "https://a",
         "http://",
         "http://a:b",
         "http://a/b",
@@ -409,7 +408,7 @@ def test_endpoints_that_are_none_are_refused(package: Any) -> None:
         "http://[::1",
     ):
         use(package, endpoint)
-        with pytest.raises(ValueError, match="write http://HOST:PORT or unix:/PATH"):
+        with pytest.raises(ValueError, match="write http://HOST:PORT, https://HOST or unix:/PATH"):
             package.Bucket("b").get("k")
 
 
@@ -440,22 +439,22 @@ def test_settings_come_from_the_environment_client_json_or_the_file(
     (tmp_path / "deeper").mkdir()
     monkeypatch.chdir(tmp_path / "deeper")
     found = settings.resolve({})
-    assert (found.endpoint, found.app, found.bucket) == ("http://127.0.0.1:7", "shop", "headrace-shop")
-    assert (found.access_key, found.secret_key) == (store.key_id, store.secret)
+    assert (found.sqs.endpoint, found.app, found.bucket) == ("http://127.0.0.1:7", "shop", "headrace-shop")
+    assert (found.sqs, found.s3.keys) == (found.s3, (store.key_id, store.secret, ""))
 
     (tmp_path / ".headrace").mkdir()
     said = {"endpoint": "http://127.0.0.1:8", "socket": "/none", "keys": keys, "region": "r", "app": "other"}
     (tmp_path / ".headrace" / "client.json").write_text(json.dumps(said))
-    assert (settings.resolve({}).endpoint, settings.resolve({}).app) == ("http://127.0.0.1:8", "other")
+    assert (settings.resolve({}).s3.endpoint, settings.resolve({}).app) == ("http://127.0.0.1:8", "other")
     (tmp_path / ".headrace" / "client.json").write_text(json.dumps(said | {"socket": store.socket}))
-    assert settings.resolve({}).endpoint == f"unix:{store.socket}"
+    assert settings.resolve({}).sqs.endpoint == f"unix:{store.socket}"
 
     monkeypatch.setenv("HEADRACE_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
     found = settings.resolve({})
-    assert (found.endpoint, found.access_key) == ("http://127.0.0.1:9", store.key_id)
-    assert settings.resolve({"endpoint": "http://127.0.0.1:10"}).endpoint == "http://127.0.0.1:10"
+    assert (found.sqs.endpoint, found.sqs.keys[0]) == ("http://127.0.0.1:9", store.key_id)
+    assert settings.resolve({"endpoint": "http://127.0.0.1:10"}).sqs.endpoint == "http://127.0.0.1:10"
 
 
 def test_services_name_the_endpoint_and_region_of_clients_and_keys_of_aws_come_last(
@@ -468,11 +467,11 @@ def test_services_name_the_endpoint_and_region_of_clients_and_keys_of_aws_come_l
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
     found = settings.resolve({})
-    assert (found.endpoint, found.region) == ("http://10.0.0.7:9324", "eu-west-1")
-    assert (found.access_key, found.secret_key) == ("a", "b")
+    assert (found.sqs.endpoint, found.s3.region) == ("http://10.0.0.7:9324", "eu-west-1")
+    assert found.sqs.keys == ("a", "b", "")
     (tmp_path / "headrace.toml").write_text(text + f'path = "{store.folder}"\n')
-    assert settings.resolve({}).access_key == store.key_id
-    assert settings.resolve({"keys": f"{store.folder}/keys.toml"}).secret_key == store.secret
+    assert settings.resolve({}).sqs.keys[0] == store.key_id
+    assert settings.resolve({"keys": f"{store.folder}/keys.toml"}).s3.keys[1] == store.secret
 
 
 def test_the_module_needs_the_c_library_alone_and_shows_its_entry_only() -> None:
