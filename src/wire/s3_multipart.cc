@@ -19,6 +19,8 @@ using codec::XmlNode;
 using codec::XmlWriter;
 
 constexpr ByteView kNamespace = "http://s3.amazonaws.com/doc/2006-03-01/";
+// In front of 16 hexadecimal digits: clients there are that take an id for a number when it looks like one.
+constexpr std::string_view kUploadIdPrefix = "u";
 constexpr std::size_t kUploadIdDigits = 16;
 constexpr std::size_t kPartNodesMax = 8 * kS3PartsMax;
 
@@ -92,14 +94,14 @@ void write_checksum_kind(XmlWriter& xml, std::string_view algorithm, bool compos
 
 }  // namespace
 
-std::string show_upload_id(std::uint64_t id) { return fmt::format("{:016x}", id); }
+std::string show_upload_id(std::uint64_t id) { return fmt::format("{}{:016x}", kUploadIdPrefix, id); }
 
 std::optional<std::uint64_t> parse_upload_id(std::string_view text) {
+  if (text.size() != kUploadIdPrefix.size() + kUploadIdDigits) return std::nullopt;
   std::uint64_t id = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id, 16);
-  if (error != std::errc() || end != text.data() + text.size() || text.size() != kUploadIdDigits) {
-    return std::nullopt;
-  }
+  const std::string_view digits = text.substr(kUploadIdPrefix.size());
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), id, 16);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
   if (id == 0 || show_upload_id(id) != text) return std::nullopt;
   return id;
 }

@@ -13,11 +13,11 @@ Bytes part(std::uint32_t number) {
   return fmt::format("<Part><PartNumber>{}</PartNumber><ETag>\"e\"</ETag></Part>", number);
 }
 
-TEST(UploadId, is_sixteen_digits) {
-  EXPECT_EQ(show_upload_id(0x1234), "0000000000001234");
-  EXPECT_EQ(parse_upload_id("0000000000001234"), 0x1234U);
-  for (const char* text : {"", "1234", "0000000000000000", "000000000000123G", "000000000000ABCD",
-                           "00000000000012345", "-000000000001234"}) {
+TEST(UploadId, is_sixteen_digits_and_no_number) {
+  EXPECT_EQ(show_upload_id(0x1234), "u0000000000001234");
+  EXPECT_EQ(parse_upload_id("u0000000000001234"), 0x1234U);
+  for (const char* text : {"", "1234", "0000000000001234", "u0000000000000000", "u000000000000123G",
+                           "u000000000000ABCD", "u00000000000012345", "u-000000000001234"}) {
     EXPECT_EQ(parse_upload_id(text), std::nullopt) << text;
   }
 }

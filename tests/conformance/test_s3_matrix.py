@@ -279,9 +279,10 @@ def test_s3fs(
     clear(s3, bucket)
 
 
-def test_javascript(store: Store, way: Way, node: pathlib.Path) -> None:
-    """@aws-sdk/client-s3 of npm: every operation of its own list, with what it wrote read back."""
+@pytest.mark.parametrize("script", ["minio.mjs", "s3.mjs"])
+def test_javascript(store: Store, way: Way, node: pathlib.Path, script: str) -> None:
+    """minio and @aws-sdk/client-s3 of npm: each does its own list of things and reads back what it wrote."""
     environment = store.environment() | {"AWS_ENDPOINT_URL": way.endpoint}
     if way.certificate:
         environment["NODE_EXTRA_CA_CERTS"] = str(way.certificate)
-    run([str(node), str(CLIENTS / "s3.mjs")], environment)
+    run([str(node), str(CLIENTS / script)], environment)
