@@ -76,3 +76,4 @@ def test_an_apply_that_is_killed_while_services_load_is_taken_back(host: Machine
     write(host, CONFIG)
     eventually("the site answers", lambda: curl(*SITE).stdout == "200")
     eventually("as before", lambda: status(host).startswith("as /etc"))
+    host.run("systemctl", "reset-failed", "applying.service", check=False)
