@@ -64,7 +64,7 @@ class AmazonPlace(Place):
             | self.variables
         )
 
-    def python(self, program: str) -> subprocess.CompletedProcess[str]:
+    def run_python(self, program: str) -> subprocess.CompletedProcess[str]:
         """Another process that sends."""
         return subprocess.run(
             ["/usr/bin/python3", "-c", program],

@@ -39,7 +39,7 @@ def started(place: AmazonPlace, source: str = DOUBLE) -> AmazonPlace:
 def test_keys_from_the_environment_serve_worker_and_senders(place: AmazonPlace) -> None:
     started(place).variables |= place.with_keys()
     worker = place.worker()
-    done = place.python(SEND)
+    done = place.run_python(SEND)
     assert done.stdout == "42\n", done.stderr
     requests = worker.status()["requests"]
     assert requests["sqs"] >= 2 and requests["per_job"] > 0
@@ -53,7 +53,7 @@ def test_keys_come_from_an_instance_as_well(place: AmazonPlace) -> None:
     metadata = instance(place.store.key_id, place.store.secret)
     place.variables |= {"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url}
     place.worker()
-    done = place.python(SEND)
+    done = place.run_python(SEND)
     assert done.stdout == "42\n", done.stderr
     # Worker, child, sender: each asks for a token, the role and its keys, once.
     assert len(metadata.asked) in (6, 9), metadata.asked
@@ -94,7 +94,7 @@ def test_a_role_is_assumed_by_web_identity_and_by_profile(place: AmazonPlace, tm
     ):
         kept = dict(place.variables)
         place.variables |= more
-        asked = place.python(ask)
+        asked = place.run_python(ask)
         assert asked.stdout.endswith("/default\n"), asked.stderr
         assert said.pop() == action
         place.variables = kept
@@ -107,7 +107,7 @@ def test_no_keys_anywhere_is_told_with_every_place_that_was_looked_at(place: Ama
     line = worker.wait_for("services_unreachable")[0]
     for where in ("environment:", "web identity:", "profile:", "container:", "instance metadata:"):
         assert where in line
-    asked = place.python(SEND)
+    asked = place.run_python(SEND)
     assert "headrace.Unavailable: there are no credentials for Amazon" in asked.stderr
 
 
@@ -127,7 +127,7 @@ def test_without_a_region_nothing_is_guessed(place: AmazonPlace) -> None:
     worker = place.worker(ready=False)
     assert worker.process.wait(60) == 2
     assert "no region is said: set services.region" in worker.text()
-    assert "no region is said" in place.python(SEND).stderr
+    assert "no region is said" in place.run_python(SEND).stderr
 
 
 def test_keys_that_ran_out_are_replaced_and_the_call_is_made_again(place: AmazonPlace) -> None:
@@ -177,7 +177,7 @@ def test_a_clock_that_is_wrong_is_told_once_and_lived_with(place: AmazonPlace) -
     told = worker.lines("clock_wrong")
     assert len(told) == 1 and re.search(r"-(35|36)\d\d\b", told[0]), told
     assert any(abs(offset - ahead) < 300 for offset in signed)
-    sent = place.python(
+    sent = place.run_python(
         "import headrace\nfrom headrace._services import services\nservices().queue_url('default')"
     )
     assert re.search(r"this host's clock is (35|36)\d\d s behind the service's", sent.stderr), sent.stderr
@@ -261,7 +261,7 @@ def test_a_program_gives_the_keys(place: AmazonPlace, tmp_path: pathlib.Path) ->
     (tmp_path / "config").write_text(f"[profile ops]\ncredential_process = /bin/cat '{tmp_path}/keys.json'\n")
     place.variables |= {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_PROFILE": "ops"}
     place.worker()
-    done = place.python(SEND)
+    done = place.run_python(SEND)
     assert done.stdout == "42\n", done.stderr
 
 
@@ -306,6 +306,6 @@ def test_it_speaks_tls_with_an_authority_that_is_named(place: AmazonPlace, tmp_p
     assert front.requests == []
     place.variables |= {"AWS_CA_BUNDLE": str(tmp_path / "cert.pem")}
     place.worker()
-    done = place.python(SEND)
+    done = place.run_python(SEND)
     assert done.stdout == "42\n", done.stderr
     front.stop()

@@ -150,13 +150,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForeignPlace]:
 
 
 def test_messages_and_results_pass_through_services_that_are_not_ours(place: ForeignPlace) -> None:
-    done = place.python("import shop_tasks; print(shop_tasks.size.delay('abc').result(timeout=60))")
+    done = place.run_python("import shop_tasks; print(shop_tasks.size.delay('abc').result(timeout=60))")
     assert done.stdout == "3\n", done.stderr
     until(lambda: place.depth() == 0)
 
 
 def test_large_arguments_pass_through_their_bucket(place: ForeignPlace) -> None:
-    done = place.python("import shop_tasks; print(shop_tasks.size.delay('x' * 300000).result(timeout=60))")
+    program = "import shop_tasks; print(shop_tasks.size.delay('x' * 300000).result(timeout=60))"
+    done = place.run_python(program)
     assert done.stdout == "300000\n", done.stderr
     bodies = place.client("s3").list_objects_v2(Bucket="headrace-shop", Prefix="body/")
     assert bodies.get("KeyCount", 0) >= 0
