@@ -22,6 +22,7 @@ using wire::S3Result;
 constexpr std::size_t kBucketsPageMax = 10'000;
 constexpr std::uint64_t kBucketRecordBytes = 4096;
 constexpr std::uint64_t kClosedUploadBytes = 1100;  // its key and its number
+constexpr std::size_t kUploadsAtOnce = 500;         // closed by one group of the log
 
 std::string location_of(std::string_view asked) { return std::string(asked == "EU" ? "eu-west-1" : asked); }
 
@@ -45,6 +46,29 @@ S3Result<void> result_of(const std::optional<object::Outcome<void>>& outcome, co
   if (outcome && !*outcome) return std::unexpected(error_of(outcome->error()));
   if (!status) return std::unexpected(error_of(status.error()));
   return {};
+}
+
+// Closes uploads until so few are left that they fit the group that deletes the bucket.
+net::Task<S3Result<void>> close_uploads(Services& services, const std::string& name, object::BucketId id) {
+  const storage::Index& index = services.index;
+  while (services.store.objects().uploads(id) > kUploadsAtOnce) {
+    const auto page = co_await services.runtime.on_pool(
+        [&index, id] { return object::list_uploads(index, {.bucket = id, .max = kUploadsAtOnce}); });
+    if (!page) co_return std::unexpected(error_of(page.error()));
+    if (page->uploads.empty()) break;
+    const commit::Cost cost{.records = page->uploads.size(),
+                            .bytes = page->uploads.size() * kClosedUploadBytes,
+                            .space = storage::Space::kShrink};
+    const auto decide = [&](object::Engine& engine, Time, object::Effects& out) {
+      for (const auto& [key, upload] : page->uploads) {
+        static_cast<void>(engine.abort_upload(name, key, upload.id, out));  // or it has ended meanwhile
+      }
+    };
+    const Status closed = co_await net::await_call<Status>(
+        [&](auto done) { services.store.change_objects(cost, decide, std::move(done)); });
+    if (!closed) co_return std::unexpected(error_of(closed.error()));
+  }
+  co_return S3Result<void>();
 }
 
 }  // namespace
@@ -114,6 +138,11 @@ AnswerTask delete_bucket(Services& services, Request& request) {
     const object::Watch watch = services.store.objects().watch_bucket(id);
     const auto empty = co_await is_empty(services, id);
     if (!empty) co_return std::unexpected(empty.error());
+    if (*empty) {
+      if (auto closed = co_await close_uploads(services, request.target.bucket, id); !closed) {
+        co_return std::unexpected(std::move(closed).error());
+      }
+    }
     const auto decide = [&](object::Engine& engine, Time, object::Effects& out) {
       const object::Bucket* now = engine.bucket(request.target.bucket);
       outcome = now && now->id == id ? engine.delete_bucket(request.target.bucket, watch, *empty, out)

@@ -181,6 +181,17 @@ class TestFromBeginToEnd:
             send_part(s3, name, upload, 1, b"x")
         s3.delete_bucket(Bucket=name)
 
+    def test_a_bucket_may_go_with_more_uploads_than_one_change_of_the_log_holds(self, s3: Any) -> None:
+        name = s3_api.new_bucket_name()
+        s3.create_bucket(Bucket=name)
+        with concurrent.futures.ThreadPoolExecutor(8) as threads:
+            keys = [f"{number:04}" + "k" * 1000 for number in range(3900)]
+            list(threads.map(lambda key: s3.create_multipart_upload(Bucket=name, Key=key), keys))
+        s3.delete_bucket(Bucket=name)
+        s3.create_bucket(Bucket=name)
+        assert "Uploads" not in s3.list_multipart_uploads(Bucket=name)
+        s3.delete_bucket(Bucket=name)
+
     def test_no_file_stays_behind(
         self, store: Store, s3: Any, bucket: str, begin: Callable[..., str]
     ) -> None:
