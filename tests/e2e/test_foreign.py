@@ -142,11 +142,13 @@ class ForeignPlace(AmazonPlace):
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForeignPlace]:
     foreign = Foreign(tmp_path_factory.mktemp("foreign"))
     there = foreign.place
-    there.write(TASKS)
-    there.prepare()
-    there.worker()
-    yield there
-    foreign.end()
+    try:
+        there.write(TASKS)
+        there.prepare()
+        there.worker()
+        yield there
+    finally:
+        foreign.end()
 
 
 def test_messages_and_results_pass_through_services_that_are_not_ours(place: ForeignPlace) -> None:
