@@ -69,7 +69,9 @@ struct SendDead {  // to the queue's dead-letter queue
   std::size_t queue = 0;
   Bytes body;
   codec::Pairs attributes;
-  Bytes dedup_id, request_id;
+  Bytes job;
+  Bytes dedup_id;  // the same for one ending of one message, however often it is sent
+  Bytes request_id;
   Duration timeout{};
 };
 struct Prepare {  // make the queues, buckets and notifications that these tasks need, then say prepared()

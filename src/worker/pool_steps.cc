@@ -3,6 +3,8 @@
 #include "task/names.h"
 #include "worker/pool.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace hr::worker {
@@ -126,7 +128,9 @@ void Pool::request(Held& held, Duration timeout, Instant now) {
     case Step::kDead: {
       const Bytes& body = held.job().dead_body.empty() ? held.message.body : held.job().dead_body;
       const auto attributes = held.bare ? codec::Pairs() : dead_attributes(held);
-      actions_.emplace_back(SendDead{op, held.queue, body, attributes, job, request, timeout});
+      // Not the job's id: a dead letter that was given back to its queue may end as one again.
+      const Bytes dedup_id = fmt::format("{}#{}", held.message.id, held.at);
+      actions_.emplace_back(SendDead{op, held.queue, body, attributes, job, dedup_id, request, timeout});
       break;
     }
     case Step::kBehind:

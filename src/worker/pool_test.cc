@@ -196,6 +196,7 @@ TEST_F(Bench, a_dead_letter_that_is_refused_goes_once_more_without_attributes) {
   pool_->finished(next<PutObject>().op, Bytes(), now());
   pool_->finished(next<PutObject>().op, Bytes(), now());
   const auto first = next<SendDead>();
+  EXPECT_EQ(first.dedup_id, "m#0") << "not the job: given back to its queue, it may die again";
   EXPECT_FALSE(first.attributes.empty());
   pool_->finished(first.op, std::unexpected(Failure{Failure::Kind::kRefused, "too long"}), now());
   const auto second = next<SendDead>();

@@ -264,15 +264,15 @@ void World::act(std::size_t host, const DeleteMessages& action) {
 
 void World::act(std::size_t host, const SendDead& action) {
   request(host, action.op, action.timeout, [this, action]() -> Outcome<Bytes> {
-    const auto result = objects.find(task::result_key(action.dedup_id));
-    const auto mark = objects.find(task::mark_key(action.dedup_id));
+    const auto result = objects.find(task::result_key(action.job));
+    const auto mark = objects.find(task::mark_key(action.job));
     if (result == objects.end() || member(result->second, "state") != "dead") {
-      broke("a dead letter of " + action.dedup_id + " was sent before its result was stored");
+      broke("a dead letter of " + action.job + " was sent before its result was stored");
     }
     if (mark == objects.end() || member(mark->second, "state") != "dead") {
-      broke("a dead letter of " + action.dedup_id + " was sent before its mark was stored");
+      broke("a dead letter of " + action.job + " was sent before its mark was stored");
     }
-    dead.emplace(action.dedup_id, *codec::find(action.attributes, "headrace-reason"));
+    dead.emplace(action.job, *codec::find(action.attributes, "headrace-reason"));
     return Bytes();
   });
 }

@@ -74,6 +74,17 @@ def test_what_raises_is_tried_again_and_then_a_dead_letter_with_its_reason(place
     until(lambda: place.depth() == 0)
 
 
+def test_a_dead_letter_that_is_sent_back_and_dies_again_is_a_dead_letter_again(place: Place) -> None:
+    source = "@headrace.task(retries=0)\ndef bad() -> None:\n    raise ValueError('no good')\n"
+    worker = started(place, source).worker()
+    job = place.send("bad")
+    letter = place.dead_letter()
+    place.client("sqs").purge_queue(QueueUrl=place.url("default-dead"))
+    place.client("sqs").send_message(QueueUrl=place.url("default"), MessageBody=letter["body"])
+    worker.wait_for("job_dead", 2)
+    assert place.dead_letter()["headrace-job"] == job
+
+
 def test_a_retry_that_succeeds_counts_its_attempts(place: Place) -> None:
     started(
         place,
