@@ -353,7 +353,7 @@ TEST_F(Search, settings_come_from_what_is_asked_the_environment_and_the_profile)
   EXPECT_EQ((std::vector{found->sqs, found->s3, found->sts}),
             (std::vector<std::string>{"http://sqs:1", "http://all:1", "http://all:1"}));
   host.variables["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "true";
-  found = find_aws_settings(host, {.region = "cn-north-1"});
+  found = find_aws_settings(host, {.region = "cn-north-1", .endpoint = {}});
   EXPECT_EQ(found->s3, "https://s3.dualstack.cn-north-1.amazonaws.com.cn");
   found = find_aws_settings(host, {.region = "eu-west-1", .endpoint = "http://mine:1"});
   EXPECT_EQ(found->sqs, "http://mine:1");

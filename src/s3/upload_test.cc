@@ -43,6 +43,8 @@ struct MemoryBlobs : storage::BlobStore {
   }
   Status remove(const storage::BlobName&) override { return {}; }
   std::shared_ptr<void> pin(std::vector<storage::BlobName>) override { return {}; }
+  std::shared_ptr<void> hold() override { return {}; }
+  storage::BlobName next() const override { return {1, 2}; }
   Result<std::vector<storage::BlobName>> list(unsigned) const override { return {}; }
 };
 
