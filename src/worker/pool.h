@@ -143,6 +143,7 @@ class Pool {
     Nanos ready_since{};
     task::Mark mark;
     bool marked = false;            // the mark is there
+    bool again = false;             // its return had been done, and it came back before the answer
     bool second = false;            // another message of the job was in hand before it
     std::vector<Bytes> spent;       // keys of objects that its jobs, which ended well, need no more
     bool bare = false;              // its dead letter goes without attributes
@@ -254,6 +255,7 @@ class Pool {
   void step_done(Held& held, const Bytes& answer, Instant now);
   void start_marked(Held& held, Instant now);
   void step_failed(Held& held, const Failure& failure, Instant now);
+  void returned(Held& held, const Bytes& receipt, Instant now);
   void forget(HeldId id, Instant now);
 
   // pool_held.cc: what is known about a message's job, and how it ends

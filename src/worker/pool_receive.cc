@@ -145,6 +145,8 @@ bool Pool::adopt(const Message& message, Nanos asked, Instant now) {
   const auto found = by_message_.find(message.id);
   if (found == by_message_.end()) return false;
   Held& held = held_.at(found->second);
+  // While its lease holds, only its return can have made it visible. Without one somebody else may get it.
+  held.again = held.step == Step::kReturn && held.in_flight && now.boot < held.lease_end;
   held.message.receipt = message.receipt;
   held.message.receives = std::max(held.message.receives, message.receives);
   renewed(held, asked);

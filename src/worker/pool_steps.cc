@@ -223,13 +223,29 @@ void Pool::batch_answered(OpId id, Outcome<std::vector<Outcome<void>>> entries, 
     at->second.in_flight = false;
     const Outcome<void> outcome = entries ? (*entries)[i] : std::unexpected(entries.error());
     if (outcome) {
-      if (deletes) erase_spent(at->second);
+      if (!deletes) {
+        returned(at->second, op.entries[i].second, now);
+        continue;
+      }
+      erase_spent(at->second);
       forget(at->first, now);
     } else {
       step_failed(at->second, outcome.error(), now);
     }
   }
   settle(now);
+}
+
+// It is the queue's again, unless it came back while the answer was under way: then all of it begins anew.
+void Pool::returned(Held& held, const Bytes& receipt, Instant now) {
+  if (!held.again || receipt == held.message.receipt) return forget(held.id, now);
+  held.again = false;
+  held.taken_back = draining_;
+  enter(held, Step::kBehind);
+  let_go_of_job(held, now);
+  held.second = false;
+  held.at = 0;
+  begin(held, now);
 }
 
 // Nobody asks for the mark and the arguments of a job that ended well and whose message is gone. What stays,

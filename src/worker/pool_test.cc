@@ -459,6 +459,24 @@ TEST_F(Ahead, a_drain_takes_back_what_has_not_begun) {
   EXPECT_EQ(pool_->status().children.front().job, "a");
 }
 
+TEST_F(Bench, what_comes_back_before_its_return_is_answered_begins_anew) {
+  receive({Message{"m1", "r1", envelope(R"(,"not_before":1700000005000)"), 1}});
+  const auto put = next<PutObject>();  // the mark
+  const auto poll = next<Receive>();
+  pool_->finished(put.op, Bytes(), now());
+  const auto back = next<ChangeVisibility>();
+  ASSERT_EQ(back.entries.at(0).receipt, "r1");
+  elapsed_ += 6s;
+  const Message again{"m1", "r2", envelope(R"(,"not_before":1700000005000)"), 2};
+  pool_->received(poll.op, std::vector<Message>{again}, now());
+  pool_->visibility_changed(back.op, std::vector<Outcome<void>>(1), now());
+  const auto look = next<GetObject>();
+  EXPECT_EQ(look.key, "mark/j");
+  pool_->finished(look.op, mark(R"("receives":1,"attempts":0,"crashes":0,"releases":0,"state":"retrying")"),
+                  now());
+  EXPECT_NE(next<WriteFrame>().frame.find(R"("attempt":1)"), Bytes::npos);
+}
+
 TEST_F(Bench, what_arrives_while_draining_goes_back_at_once) {
   const auto poll = next<Receive>();
   pool_->drain(30s, now());
