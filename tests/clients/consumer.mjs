@@ -49,9 +49,9 @@ const cases = {
     await fill(queueUrl, 35);
     const done = [];
     await work(queueUrl, {
-      handleMessage: async (message) => {
+      handleMessage: (message) => {
         done.push(JSON.parse(message.Body).job);
-        return message; // done: delete it
+        return Promise.resolve(message); // done: delete it
       },
     });
     assert.deepEqual(done.toSorted((a, b) => a - b), [...Array(35).keys()]);
@@ -63,11 +63,12 @@ const cases = {
     await work(queueUrl, {
       terminateVisibilityTimeout: true,
       attributeNames: ["ApproximateReceiveCount"],
-      handleMessage: async (message) => {
+      handleMessage: (message) => {
         const { job } = JSON.parse(message.Body);
         seen.push([job, message.Attributes.ApproximateReceiveCount]);
-        if (job === 1 && message.Attributes.ApproximateReceiveCount === "1") throw new Error("not yet");
-        return message;
+        if (job === 1 && message.Attributes.ApproximateReceiveCount === "1")
+          return Promise.reject(new Error("not yet"));
+        return Promise.resolve(message);
       },
     });
     assert.deepEqual(seen.toSorted(), [[0, "1"], [1, "1"], [1, "2"], [2, "1"]]);
@@ -77,9 +78,9 @@ const cases = {
     await fill(queueUrl, 20);
     const sizes = [];
     await work(queueUrl, {
-      handleMessageBatch: async (messages) => {
+      handleMessageBatch: (messages) => {
         sizes.push(messages.length);
-        return messages;
+        return Promise.resolve(messages);
       },
     });
     assert.deepEqual(sizes, [10, 10]);
