@@ -5,7 +5,6 @@
 #include <charconv>
 #include <dirent.h>
 #include <fcntl.h>
-#include <string>
 #include <string_view>
 #include <unistd.h>
 #include <vector>
@@ -14,17 +13,6 @@ namespace hr::worker {
 namespace {
 
 constexpr std::size_t kProcessesMax = 4'096;  // of one tree; a fork bomb is not counted to its end
-
-std::string read_file(const std::string& path) {
-  std::string out;
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return out;
-  char buffer[4096];
-  for (ssize_t n = 0; (n = ::read(fd, buffer, sizeof buffer)) > 0;)
-    out.append(buffer, static_cast<std::size_t>(n));
-  ::close(fd);
-  return out;
-}
 
 // The numbers of a text, as far as there are any.
 std::vector<std::uint64_t> numbers(std::string_view text) {
@@ -47,7 +35,7 @@ void add_children(pid_t pid, std::vector<pid_t>& out) {
   if (threads == nullptr) return;
   while (const dirent* entry = ::readdir(threads)) {  // NOLINT(concurrency-mt-unsafe): one stream, one thread
     if (entry->d_name[0] == '.') continue;
-    for (const auto child : numbers(read_file(fmt::format("{}/{}/children", folder, entry->d_name)))) {
+    for (const auto child : numbers(read_proc(fmt::format("{}/{}/children", folder, entry->d_name)))) {
       out.push_back(static_cast<pid_t>(child));
     }
   }
@@ -56,14 +44,14 @@ void add_children(pid_t pid, std::vector<pid_t>& out) {
 
 // Pages in memory that are not a file's.
 std::uint64_t roughly(pid_t pid) {
-  const auto pages = numbers(read_file(fmt::format("/proc/{}/statm", pid)));
+  const auto pages = numbers(read_proc(fmt::format("/proc/{}/statm", pid)));
   if (pages.size() < 3 || pages[1] < pages[2]) return 0;
   return (pages[1] - pages[2]) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 // Each page divided by how many have it; swapped ones too.
 std::uint64_t exactly(pid_t pid) {
-  const std::string text = read_file(fmt::format("/proc/{}/smaps_rollup", pid));
+  const std::string text = read_proc(fmt::format("/proc/{}/smaps_rollup", pid));
   std::uint64_t kib = 0;
   for (const std::string_view name : {"\nPss_Anon:", "\nSwapPss:"}) {
     const std::size_t at = text.find(name);
@@ -76,6 +64,17 @@ std::uint64_t exactly(pid_t pid) {
 }
 
 }  // namespace
+
+std::string read_proc(const std::string& path) {
+  std::string out;
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return out;
+  char buffer[4096];
+  for (ssize_t n = 0; (n = ::read(fd, buffer, sizeof buffer)) > 0;)
+    out.append(buffer, static_cast<std::size_t>(n));
+  ::close(fd);
+  return out;
+}
 
 std::uint64_t tree_bytes(pid_t root, std::uint64_t exact_from) {
   std::vector<pid_t> tree = {root};

@@ -1,5 +1,7 @@
 #include "worker/process.h"
 
+#include "worker/memory.h"
+
 #include <fmt/format.h>
 
 #include <atomic>
@@ -28,17 +30,6 @@ auto word(void* memory, std::size_t index) {
   return std::atomic_ref(static_cast<std::uint64_t*>(memory)[index]);
 }
 
-std::string read_file(const std::string& path) {
-  std::string out;
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return out;
-  char buffer[4096];
-  for (ssize_t n = 0; (n = ::read(fd, buffer, sizeof buffer)) > 0;)
-    out.append(buffer, static_cast<std::size_t>(n));
-  ::close(fd);
-  return out;
-}
-
 // In the environment of a child and of all that it starts.
 std::string mark() { return fmt::format("HEADRACE_CHILD={}.", ::getpid()); }
 
@@ -47,7 +38,7 @@ std::string mark() { return fmt::format("HEADRACE_CHILD={}.", ::getpid()); }
 void kill_strays(os::Processes& processes, const std::function<bool(ChildId)>& lives) {
   const std::string before = '\0' + mark();
   for (const int pid : processes.children()) {
-    const std::string environment = '\0' + read_file(fmt::format("/proc/{}/environ", pid));
+    const std::string environment = '\0' + read_proc(fmt::format("/proc/{}/environ", pid));
     const std::size_t at = environment.find(before);
     if (at == environment.npos) continue;
     ChildId id = 0;

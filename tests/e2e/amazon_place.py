@@ -105,7 +105,7 @@ class FakeService:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_PUT = do_POST = answer  # noqa: N815
+            do_GET = do_PUT = do_POST = answer
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass

@@ -164,7 +164,8 @@ part_tsan() { ctest_part tsan tsan "test_($threaded_layers)" -R "^unit\\.($threa
 
 part_asan() {
   if [ -f fuzz/CMakeLists.txt ]; then configure_options=(-DHEADRACE_FUZZ=ON); fi
-  ctest_part asan asan "test_($core_layers)|sim_.*|fuzz_.*" -R "^(unit\\.($core_layers)\$|sim\\.|fuzz\\.)" -E '^sim\.model$'
+  ctest_part asan asan "test_($core_layers)|sim_.*|fuzz_.*" \
+    -R "^(unit\\.($core_layers)\$|sim\\.|fuzz\\.)" -E '^sim\.model$'
   configure_options=()
 }
 
