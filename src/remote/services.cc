@@ -156,11 +156,10 @@ net::Task<void> Services::pause(Duration time) {
 
 net::Task<Status> Services::wait_for_turn(const Request& request, Nanos deadline) {
   const Nanos here = clock_.boottime();
-  const Nanos turn = effort_of(request).pacer.reserve(here);
-  if (turn == here || request.pace == Pace::kNone) co_return Status();
-  if (turn >= deadline)
-    co_return fail(Errc::kBusy, "not sent: the service takes no more requests than it gets");
-  co_await pause(std::chrono::ceil<Duration>(turn - here));
+  const bool waits = request.pace != Pace::kNone;
+  const auto turn = effort_of(request).pacer.reserve(here, waits ? deadline : Nanos::max());
+  if (!turn) co_return fail(Errc::kBusy, "not sent: the service takes no more requests than it gets");
+  if (waits && *turn > here) co_await pause(std::chrono::ceil<Duration>(*turn - here));
   co_return Status();
 }
 

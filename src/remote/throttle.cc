@@ -21,12 +21,15 @@ bool RetryBudget::take(int cost) {
 
 void RetryBudget::give(int tokens) { left_ = std::min(kTokens, left_ + tokens); }
 
-Nanos Pacer::reserve(Nanos now) {
+std::optional<Nanos> Pacer::reserve(Nanos now, Nanos latest) {
   if (!pacing_) return now;
   refill(seconds(now));
-  tokens_ -= 1;  // below nothing: whoever comes next waits longer
-  if (tokens_ >= 0) return now;
-  return now + std::chrono::duration_cast<Nanos>(std::chrono::duration<double>(-tokens_ / rate_));
+  const double left = tokens_ - 1;  // below nothing: whoever comes next waits longer
+  const Nanos turn =
+      left >= 0 ? now : now + std::chrono::duration_cast<Nanos>(std::chrono::duration<double>(-left / rate_));
+  if (turn >= latest) return std::nullopt;
+  tokens_ = left;
+  return turn;
 }
 
 void Pacer::answered(bool throttled, Nanos when) {

@@ -7,6 +7,7 @@
 #include "base/time.h"
 
 #include <cstdint>
+#include <optional>
 
 namespace hr::remote {
 
@@ -28,8 +29,8 @@ class RetryBudget {
 class Pacer {
  public:
   // When the next request may be sent, at the earliest; it counts as sent then. `now` before the first
-  // refusal.
-  Nanos reserve(Nanos now);
+  // refusal. None: not before `latest`, and nothing is counted.
+  std::optional<Nanos> reserve(Nanos now, Nanos latest = Nanos::max());
   void answered(bool throttled, Nanos now);
 
   bool pacing() const { return pacing_; }  // the service has refused something for its rate

@@ -54,7 +54,7 @@ TEST(Pacer, finds_the_rate_that_a_service_takes) {
     int good = 0, bad = 0;
     const Nanos end = now + std::chrono::seconds(60);
     while (now < end) {
-      now = std::max(now + std::chrono::milliseconds(1), pacer.reserve(now));
+      now = std::max(now + std::chrono::milliseconds(1), *pacer.reserve(now));
       const bool refused = service.refuses(now);
       pacer.answered(refused, now);
       (refused ? bad : good) += 1;
@@ -70,12 +70,22 @@ TEST(Pacer, a_service_that_refuses_everything_is_asked_twice_a_second_at_most) {
   const Nanos start = now;
   int asked = 0;
   while (now < start + std::chrono::seconds(100)) {
-    now = std::max(now + std::chrono::milliseconds(1), pacer.reserve(now));
+    now = std::max(now + std::chrono::milliseconds(1), *pacer.reserve(now));
     pacer.answered(true, now);
     if (now > start + std::chrono::seconds(50)) ++asked;
   }
   EXPECT_LE(asked, 100);
   EXPECT_GE(asked, 10) << "and never given up";
+}
+
+TEST(Pacer, whoever_does_not_wait_for_a_turn_takes_none) {
+  Pacer pacer;
+  const Nanos now = std::chrono::hours(1), soon = now + std::chrono::seconds(10);
+  pacer.answered(true, now);
+  int turns = 0;
+  for (int i = 0; i < 1'000; ++i) turns += pacer.reserve(now, soon) ? 1 : 0;
+  EXPECT_EQ(turns, 4) << "of one each two seconds, before the tenth";
+  EXPECT_TRUE(pacer.reserve(soon, soon + std::chrono::seconds(10)));
 }
 
 TEST(Backoff, is_full_jitter_with_an_upper_bound) {
