@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -19,6 +20,12 @@ namespace {
 
 constexpr std::size_t kSpareMax = 64;
 constexpr int kAcceptsPerTurn = 64;
+
+// 0: there is no such file.
+std::uint64_t inode_of(const std::string& path) {
+  struct stat seen{};
+  return !path.empty() && ::lstat(path.c_str(), &seen) == 0 ? seen.st_ino : 0;
+}
 
 HeadLimits head_limits(const ServerLimits& limits) {
   return {.target_bytes_max = limits.target_bytes_max,
@@ -40,11 +47,12 @@ Duration interval_for(const ServerLimits& limits) {
 // ----------------------------------------------------------------------------------------------
 
 Listener::Listener(const std::shared_ptr<ServerState>& state, Listening listening)
-    : state_(state), listening_(std::move(listening)) {}
+    : state_(state), listening_(std::move(listening)), inode_(inode_of(listening_.unlink_on_close)) {}
 
 Listener::~Listener() {
   pause();
-  if (!listening_.unlink_on_close.empty()) ::unlink(listening_.unlink_on_close.c_str());
+  const std::string& path = listening_.unlink_on_close;
+  if (inode_ != 0 && inode_of(path) == inode_) ::unlink(path.c_str());
 }
 
 Status Listener::watch() {

@@ -182,6 +182,23 @@ TEST(Listening, a_stale_socket_is_replaced_and_a_file_is_not) {
   EXPECT_EQ(status_of(client.response()), 200);
 }
 
+TEST(Listening, the_name_of_a_socket_goes_with_it_unless_another_has_taken_it) {
+  TestServer next;
+  const std::string kept = next.folder + "/kept.sock", gone = next.folder + "/gone.sock";
+  {
+    TestServer first;
+    first.on_reactor([&] {
+      EXPECT_TRUE(first.server->listen(UnixAddress{.path = kept}));
+      EXPECT_TRUE(first.server->listen(UnixAddress{.path = gone}));
+    });
+    std::filesystem::rename(next.path, kept);
+  }
+  EXPECT_FALSE(std::filesystem::exists(gone));
+  Client client(kept);
+  client.send(kGet);
+  EXPECT_EQ(status_of(client.response()), 200);
+}
+
 TEST(Listening, a_passed_socket_is_served_and_stays_the_supervisors) {
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in where{};

@@ -11,6 +11,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -41,6 +42,7 @@ class Listener final : public Watcher {
 
   std::weak_ptr<ServerState> state_;  // the state owns its listeners
   Listening listening_;
+  std::uint64_t inode_ = 0;  // of its file; another socket may take the name meanwhile
   Poller::Token token_ = 0;
   bool watched_ = false;
 };
