@@ -24,8 +24,10 @@ from headrace import _native  # noqa: E402
 from headrace._bucket import Bucket, ObjectInfo  # noqa: E402
 from headrace._context import Context, Event, Message, current  # noqa: E402
 from headrace._errors import (  # noqa: E402
+    Cancelled,
     Conflict,
     GiveUp,
+    JobCancelled,
     NotFound,
     PartialFailure,
     ResultTimeout,
@@ -45,12 +47,14 @@ __version__ = _native.version
 
 __all__ = [
     "Bucket",
+    "Cancelled",
     "Conflict",
     "Context",
     "Depth",
     "Event",
     "GiveUp",
     "Job",
+    "JobCancelled",
     "Message",
     "NotFound",
     "ObjectInfo",

@@ -10,6 +10,7 @@ import asyncio
 import collections
 import concurrent.futures
 import contextvars
+import errno
 import functools
 import importlib
 import inspect
@@ -28,13 +29,14 @@ from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
-from headrace import _json, _native, _registry
-from headrace._context import Event, Message, Running, job, request_id, usable_request_id
-from headrace._errors import GiveUp, PartialFailure, Retry, SoftTimeLimit
+from headrace import _json, _native, _registry, _trace
+from headrace._context import Event, Message, Running, cancelled_jobs, job, request_id, usable_request_id
+from headrace._errors import GiveUp, JobCancelled, PartialFailure, Retry, SoftTimeLimit
 from headrace._start import StartError, blamed_place, check_version, message_of, type_name
 
 FRAME_MAX = 64 << 20  # bytes
 STOP = b'{"op":"stop"}'  # always the last frame
+RUN = b'{"op":"run"'  # how most frames begin
 TRACEBACK_MAX = 32 << 10  # characters
 LOG_MAX = 64 << 10
 
@@ -203,6 +205,8 @@ def failed_frame(identity: str, error: BaseException, seconds: float) -> Frame:
         # Running a task again does not change the type of what it returns.
         "retry": not isinstance(error, (GiveUp, _json.NotJson)),
         "delay": error.delay if isinstance(error, Retry) else None,
+        # Jobs before this one have kept what the next ones need.
+        "tired": isinstance(error, OSError) and error.errno == errno.EMFILE,
     }
 
 
@@ -226,6 +230,19 @@ class SoftLimit:
         if self._inside:
             limit = f"{self._spec.soft_timeout:g} s"
             raise SoftTimeLimit(f"{self._spec.name} ran longer than its soft limit, {limit}")
+
+
+def raise_if_cancelled(number: int, stack: FrameType | None) -> None:
+    """The handler of SIGINT, which the thread of Inbox sends to the main thread. Nobody else's SIGINT ends a
+    child."""
+    running = job.get()
+    if running is not None and running.cancelled:
+        raise JobCancelled(f"{running.task} was cancelled")
+
+
+def cancel_plain(identity: str) -> None:
+    if identity in cancelled_jobs:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 def invoke(spec: _registry.Spec, frame: Frame) -> Any:
@@ -260,8 +277,12 @@ def done_text(frame: Frame, value: Any, begin: float) -> str:
 
 def enter(frame: Frame, begin: float) -> _registry.Spec:
     """In a context of the job's own: what a handler sets in context variables ends with it."""
-    job.set(Running(frame, begin))
+    running = Running(frame, begin)
+    job.set(running)
     request_id.set(usable_request_id(frame["request_id"]))
+    _trace.traceparent.set(running.traceparent)
+    if running.cancelled:
+        raise JobCancelled(f"{frame['task']} was cancelled")
     spec = _registry.find(frame["task"])
     if spec is None:
         raise GiveUp(f"no module of this pool declares the task {frame['task']}")
@@ -316,18 +337,36 @@ class Inbox:
         self._arrived: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
         self._next: collections.deque[Frame] = collections.deque()
         self.wake: Callable[[], object] = lambda: None  # called by that thread when there are more
+        self.cancel: Callable[[str], object] = cancel_plain  # the same, with the id of a job
         threading.Thread(target=self._read, name="headrace-channel", daemon=True).start()
 
     def _read(self) -> None:
         try:
             for frames in self._channel.frames():
-                self._arrived.put(frames)
+                arrived = [frame for frame in frames if frame.startswith(RUN) or not self._obey(frame)]
+                if not arrived:
+                    continue
+                self._arrived.put(arrived)
                 self.wake()
-                if frames[-1] == STOP:
+                if arrived[-1] == STOP:
                     return
         except (OSError, ValueError) as error:
             sys.stderr.write(f"headrace._child: from the worker: {error}\n")
         end_now()
+
+    def _obey(self, text: bytes) -> bool:
+        """What is not in the row of jobs. False: it is none of that."""
+        if text == STOP:
+            return False
+        order = json.loads(text)
+        if order["op"] == "cancel":
+            cancelled_jobs.add(order["id"])
+            self.cancel(order["id"])
+        elif order["op"] == "log_level":
+            logging.getLogger().setLevel(order["level"])
+        else:
+            return False
+        return True
 
     def wait(self) -> Frame:
         """The next frame, which stays."""
@@ -419,13 +458,24 @@ async def serve_async(channel: Channel, inbox: Inbox, at_once: int) -> None:
     loop = asyncio.get_running_loop()
     news = asyncio.Event()
     inbox.wake = lambda: loop.call_soon_threadsafe(news.set)
-    running: dict[asyncio.Task[None], int] = {}  # each with its number of jobs
+    running: dict[asyncio.Task[None], list[Frame]] = {}
+    loose: dict[str, asyncio.Task[None]] = {}  # those that can be cancelled without their process
     free = at_once
 
     def ended(task: asyncio.Task[None]) -> None:
         nonlocal free
-        free += running.pop(task)
+        frames = running.pop(task)
+        free += len(frames)
+        for frame in frames:
+            loose.pop(frame["id"], None)
+            cancelled_jobs.discard(frame["id"])
         news.set()
+
+    def cancel(identity: str) -> None:
+        if (task := loose.get(identity)) is not None:
+            task.cancel()
+
+    inbox.cancel = lambda identity: loop.call_soon_threadsafe(cancel, identity)
 
     while True:
         news.clear()
@@ -437,11 +487,14 @@ async def serve_async(channel: Channel, inbox: Inbox, at_once: int) -> None:
                 continue
             frames = rest_of_batch(inbox, frame, min(spec.batch, free)) if spec.batch else [frame]
             task = loop.create_task(run_beside(channel, spec, frames))
-            running[task] = len(frames)
+            running[task] = frames
             free -= len(frames)
+            if not spec.batch and not spec.threads:
+                loose[frame["id"]] = task
             task.add_done_callback(ended)
         if not running:
             inbox.wake = lambda: None
+            inbox.cancel = cancel_plain
             return
         await news.wait()
 
@@ -456,6 +509,7 @@ def serve(channel: Channel) -> None:
                 runner.run(serve_async(channel, inbox, at_once))
             elif _native.begin(inbox.take()["n"]):
                 channel.send_text(contextvars.copy_context().run(run_job, frame))
+                cancelled_jobs.discard(frame["id"])
 
 
 def prepare(channel: Channel) -> None:
@@ -475,7 +529,7 @@ def main() -> int:
     if not named.isdigit():
         sys.stderr.write("headrace._child is started by `headrace worker`, with HEADRACE_CHANNEL\n")
         return 2
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when a child ends
+    signal.signal(signal.SIGINT, raise_if_cancelled)  # the parent decides when a child ends
     channel = Channel(int(named))
     try:
         prepare(channel)

@@ -12,9 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from headrace._trace import below
+
 # Of the web request or job at hand; sends and writes carry it on. Set through `enter_request`.
 request_id: ContextVar[str | None] = ContextVar("headrace_request_id", default=None)
 job: ContextVar[Running | None] = ContextVar("headrace_job", default=None)
+
+# Ids of jobs that run here and were cancelled.
+cancelled_jobs: set[str] = set()
 
 _USABLE = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 
@@ -34,8 +39,14 @@ class Context:
     attempt: int
     deadline: float
     request_id: str | None
+    traceparent: str | None
     log: logging.Logger = field(repr=False, compare=False)
     _ends: float = field(repr=False, compare=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody has cancelled this job: it should end, and is made to some seconds later."""
+        return self.id in cancelled_jobs
 
     def remaining(self) -> float:
         """Seconds until the task's timeout ends this attempt; never negative."""
@@ -45,7 +56,7 @@ class Context:
 class Running:
     """The job at hand, by the frame that told it. What its handler can ask for is made when it asks."""
 
-    __slots__ = ("_context", "_ends", "_frame", "_wall")
+    __slots__ = ("_context", "_ends", "_frame", "_wall", "traceparent")
 
     def __init__(self, frame: Mapping[str, Any], begin: float) -> None:
         """`begin`: by time.monotonic()."""
@@ -53,6 +64,16 @@ class Running:
         self._ends = begin + frame["timeout"]
         self._wall = time.time()
         self._context: Context | None = None
+        told = frame.get("traceparent")
+        self.traceparent = below(told) if told else None
+
+    @property
+    def task(self) -> str:
+        return str(self._frame["task"])
+
+    @property
+    def cancelled(self) -> bool:
+        return bool(cancelled_jobs) and self.id in cancelled_jobs
 
     @property
     def id(self) -> str:
@@ -68,6 +89,7 @@ class Running:
                 attempt=frame["attempt"],
                 deadline=self._wall + frame["timeout"],
                 request_id=usable_request_id(frame["request_id"]),
+                traceparent=self.traceparent,
                 log=logging.getLogger(frame["task"]),
                 _ends=self._ends,
             )

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from headrace._native import Timeout, Unavailable
 
 __all__ = [
+    "Cancelled",
     "Conflict",
     "GiveUp",
+    "JobCancelled",
     "NotFound",
     "PartialFailure",
     "ResultTimeout",
@@ -49,6 +51,13 @@ class PartialFailure(Exception):
         self.errors = dict(errors)
 
 
+class JobCancelled(BaseException):
+    """Raised in a plain function whose job was cancelled; an async one gets asyncio.CancelledError. As a
+    BaseException it passes by `except Exception`. The process is killed if the job does not end soon."""
+
+    __module__ = "headrace"
+
+
 class SoftTimeLimit(Exception):
     """Raised in a handler whose task's soft_timeout is over: there is time to clean up until the timeout."""
 
@@ -66,6 +75,15 @@ class TaskError(Exception):
         self.type = type
         self.message = message
         self.traceback = traceback
+
+
+class Cancelled(TaskError):
+    """The job was cancelled before it had ended."""
+
+    __module__ = "headrace"
+
+    def __init__(self, job: str) -> None:
+        super().__init__(job, "Cancelled", "it was cancelled", "")
 
 
 class ResultTimeout(TimeoutError):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator, Iterator
 from typing import Any, Generic, TypeVar
 
-from headrace._errors import NotFound, ResultTimeout, TaskError
+from headrace._errors import Cancelled, Conflict, NotFound, ResultTimeout, TaskError
 from headrace._services import services
 
 R = TypeVar("R")
@@ -49,6 +49,25 @@ class Job(Generic[R]):
         """Whether the job has ended, well or not. Only jobs that keep their result can tell."""
         self._check_kept()
         return self._document() is not None
+
+    def cancel(self) -> bool:
+        """Asks that the job does not begin, or ends where it runs, on whatever host; False when it is known
+        to have ended already. When this returns True the request is on disk; result() raises
+        headrace.Cancelled once it was followed, or returns what the function did if that was faster."""
+        if self._document() is not None:
+            return False
+        to = services()
+        headers = [("content-type", "application/json"), ("if-none-match", "*")]
+        body = json.dumps({"v": 1, "at": time.time_ns() // 1_000_000}).encode()
+        try:
+            to.s3("PUT", to.settings.bucket, f"cancel/{self.id}", headers=headers, body=body)
+        except Conflict:
+            pass  # somebody has asked before
+        return True
+
+    async def acancel(self) -> bool:
+        """`cancel` for async code."""
+        return await asyncio.to_thread(self.cancel)
 
     def __await__(self) -> Generator[Any, None, R]:
         return self._wait().__await__()
@@ -94,6 +113,8 @@ class Job(Generic[R]):
         if document.get("state") == "done":
             value: R = document.get("result")  # type: ignore[assignment]
             return value
+        if document.get("state") == "cancelled":
+            raise Cancelled(self.id)
         error = document.get("error") or {}
         raise TaskError(
             self.id,

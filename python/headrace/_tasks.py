@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from headrace import _json, _registry
+from headrace import _json, _registry, _trace
 from headrace._context import Event, request_id, usable_request_id
 from headrace._errors import NotFound, ServiceError, Unavailable
 from headrace._jobs import Job
@@ -28,7 +28,8 @@ R = TypeVar("R")
 
 BODY_IN_MESSAGE_MAX = 48 << 10  # bytes; SQS bills a message by 64 KB
 BODY_MAX = 60 << 20  # bytes of arguments: as much as a worker takes
-DELAY_MAX = 900  # seconds, SQS's own
+DELAY_IN_QUEUE_MAX = 900  # seconds, SQS's own; longer ones wait in the bucket
+DELAY_MAX = 366 * 86_400  # seconds
 SMALL = 1 << 53  # every reader of JSON takes smaller integers as they are
 SEND_AGAIN_AFTER = 0.05  # seconds
 EXPIRES_MAX = 1_209_600  # seconds: no message is kept longer than two weeks
@@ -68,8 +69,8 @@ class Task(Generic[P, R]):
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Sends the call to a worker. When this returns, the job is on disk."""
         self._check_sendable()
-        tail = tail_of(self, Moment())
-        return self._send_one(services(), prepare(self, args, kwargs, tail))
+        at = Moment()
+        return self._send_one(services(), prepare(self, args, kwargs, tail_of(self, at)), at)
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`delay` for async code."""
@@ -81,7 +82,8 @@ class Task(Generic[P, R]):
         self._check_sendable()
         if self.options.id:
             raise ValueError("using(id=) names one job; many() sends several")
-        tail = tail_of(self, Moment())
+        at = Moment()
+        tail = tail_of(self, at)
         prepared = [
             prepare(self, (), dict(arguments), tail)
             if isinstance(arguments, Mapping)
@@ -93,6 +95,8 @@ class Task(Generic[P, R]):
         to = services()
         to.queue_url(self._queue)  # its answer tells how large a batch may be
         jobs: list[Job[R]] = []
+        if self.options.delay > DELAY_IN_QUEUE_MAX:
+            return [self._put_later(to, call, at) for call in prepared]
         while len(jobs) < len(prepared):
             jobs += self._send_batch(to, prepared, len(jobs))
         return jobs
@@ -105,12 +109,12 @@ class Task(Generic[P, R]):
         id: str | None = None,
         queue: str | None = None,
     ) -> Task[P, R]:
-        """The same task, sent differently: `delay` in seconds before it may start, `expires` in seconds after
-        which it may not start any more, the job's `id` (a UUID), the `queue`."""
-        if expires is not None and not delay < expires <= EXPIRES_MAX:
-            raise ValueError(f"expires={expires:g} must be more than the delay and at most {EXPIRES_MAX} s")
+        """The same task, sent differently: `delay` in seconds before it may start (a year at most), `expires`
+        in seconds after which it may not start any more, the job's `id` (a UUID), the `queue`."""
         if not 0 <= delay <= DELAY_MAX:
-            raise ValueError(f"delay={delay:g} must be from 0 to {DELAY_MAX} seconds in this version")
+            raise ValueError(f"delay={delay:g} must be from 0 to {DELAY_MAX} seconds")
+        if expires is not None and not delay < expires <= delay + EXPIRES_MAX:
+            raise ValueError(f"expires={expires:g} must be more than the delay, by at most {EXPIRES_MAX} s")
         options = Options(
             delay=math.ceil(delay),
             expires=expires,
@@ -138,7 +142,9 @@ class Task(Generic[P, R]):
                 "move it to a module"
             )
 
-    def _send_one(self, to: Services, call: Call) -> Job[R]:
+    def _send_one(self, to: Services, call: Call, at: Moment) -> Job[R]:
+        if self.options.delay > DELAY_IN_QUEUE_MAX:
+            return self._put_later(to, call, at)
         members = {"MessageBody": call.message(to)} | self._delay_member()
 
         def send(url: str) -> None:
@@ -150,6 +156,17 @@ class Task(Generic[P, R]):
                 to.sqs(*arguments)
 
         self._to_queue(to, send)
+        return Job(call.id, keeps_result=self.spec.keep_result)
+
+    def _put_later(self, to: Services, call: Call, at: Moment) -> Job[R]:
+        """An object whose put is the send: workers send the message when its time is near."""
+        to.queue_url(self._queue)  # NotFound here, and not only then
+        due = at.ms + 1000 * self.options.delay
+        minute = time.strftime("%Y%m%d%H%M", time.gmtime(due // 1000))
+        later = {"v": 1, "queue": self._queue, "due": due, "message": call.message(to)}
+        headers = [("content-type", "application/json")]
+        body = json.dumps(later, ensure_ascii=False).encode()
+        to.s3("PUT", to.settings.bucket, f"later/{minute}/{call.id}", headers=headers, body=body)
         return Job(call.id, keeps_result=self.spec.keep_result)
 
     def _send_batch(self, to: Services, prepared: list[Call], before: int) -> list[Job[R]]:
@@ -201,7 +218,9 @@ class Moment:
 
     def __init__(self) -> None:
         self.ms = time.time_ns() // 1_000_000
-        self.request_id = json.dumps(usable_request_id(request_id.get()))
+        parent = _trace.here()
+        traced = f',"traceparent":"{parent}"' if parent else ""
+        self.trace = f'{{"request_id":{json.dumps(usable_request_id(request_id.get()))}{traced}}}'
 
 
 class Call:
@@ -267,7 +286,7 @@ def tail_of(task: Task[Any, Any], at: Moment) -> str:
     return (
         f'"sent":{at.ms},"not_before":{not_before},"expires":{expires},"attempt":0,'
         f'"keep_result":{"true" if task.spec.keep_result else "false"},"once":false,"flow":null,'
-        f'"trace":{{"request_id":{at.request_id}}}'
+        f'"trace":{at.trace}'
     )
 
 

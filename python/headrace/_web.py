@@ -25,6 +25,7 @@ from typing import Any
 
 from headrace import _native
 from headrace._context import request_id
+from headrace._trace import below, traceparent
 from headrace._logline import Handler, Log, flush_streams
 from headrace._start import StartError, blamed_place, check_version, message_of, type_name
 from headrace._wsgi import Answering, Application, FileWrapper
@@ -142,6 +143,7 @@ class Worker(threading.Thread):
         identity = told if USABLE_ID.match(told) else os.urandom(16).hex()
         environ["HTTP_X_REQUEST_ID"] = identity
         request_id.set(identity)
+        traceparent.set(below(environ.get("HTTP_TRACEPARENT")))
         ping = request.path == PING
         self.running = Running(request, identity, request.path, begin)
         try:

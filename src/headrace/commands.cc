@@ -1,6 +1,7 @@
 #include "headrace/commands.h"
 
 #include "headrace/command.h"
+#include "headrace/operator_commands.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -24,9 +25,12 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", std::string("headrace ") + kVersion);
   app.require_subcommand(1);
   const std::vector<Command> commands = {
-      up_command(app),   store_command(app),   api_command(app),    jobs_command(app),
-      keys_command(app), web_command(app),     worker_command(app), python_command(app),
-      host_command(app), diagram_command(app), doctor_command(app), manual_command(app),
+      up_command(app),      store_command(app),     api_command(app),    jobs_command(app),
+      keys_command(app),    web_command(app),       worker_command(app), python_command(app),
+      host_command(app),    diagram_command(app),   doctor_command(app), manual_command(app),
+      workers_command(app), queues_command(app),    dead_command(app),   top_command(app),
+      pause_command(app),   resume_command(app),    drain_command(app),  reload_command(app),
+      cancel_command(app),  log_level_command(app),
   };
   try {
     app.parse(argc, argv);

@@ -1,11 +1,14 @@
-// `headrace jobs ID`: everything that is known of one job, from the services and from the logs.
+// `headrace jobs ID`: everything that is known of one job, from the services and from the logs. Without an
+// id: headrace/jobs_list.h.
 #include "codec/json.h"
 #include "codec/time_text.h"
 #include "headrace/client_settings.h"
 #include "headrace/command.h"
 #include "headrace/commands.h"
 #include "headrace/job_story.h"
+#include "headrace/jobs_list.h"
 #include "headrace/log_sinks.h"
+#include "headrace/operator.h"
 #include "headrace/role_source.h"
 #include "headrace/up_output.h"
 #include "host/topology.h"
@@ -34,9 +37,8 @@ namespace {
 constexpr int kPeeksMax = 200;
 
 struct JobsFlags {
-  ClientFlags client;
+  JobsListFlags list;
   std::string id;
-  bool json = false;
 };
 
 struct DeadLetter {
@@ -227,9 +229,10 @@ void tell_json(const std::string& id, const Known& known) {
 }
 
 int run(const JobsFlags& flags) {
+  if (flags.id.empty()) return list_jobs(flags.list);
   if (!task::valid_job_id(flags.id))
     return usage_error(fmt::format("\"{}\" is not the id of a job", flags.id));
-  const auto settings = find_services(flags.client);
+  const auto settings = find_services(flags.list.client);
   if (!settings) return usage_error(settings.error().message);
   Known known;
   if (auto asked = ask_services(*settings, flags.id, known); !asked) {
@@ -248,7 +251,7 @@ int run(const JobsFlags& flags) {
                                             fmt::join(known.waiting, ", ")));
     return kExitFailed;
   }
-  flags.json ? tell_json(flags.id, known) : tell(flags.id, known);
+  flags.list.json ? tell_json(flags.id, known) : tell(flags.id, known);
   return kExitOk;
 }
 
@@ -256,19 +259,21 @@ int run(const JobsFlags& flags) {
 
 Command jobs_command(CLI::App& app) {
   const auto flags = std::make_shared<JobsFlags>();
-  CLI::App* jobs = app.add_subcommand("jobs", "Tell everything that is known of one job");
-  jobs->add_option("id", flags->id, "The job's id")->required();
-  jobs->add_option("--config", flags->client.config_file,
-                   "Configuration file (default: headrace.toml of this folder or the nearest one above)");
-  jobs->add_option("--endpoint", flags->client.endpoint, "Of the store: http://ADDRESS:PORT or unix:/PATH");
-  jobs->add_option("--keys", flags->client.keys, "The store's keys.toml");
-  jobs->add_flag("--json", flags->json, "As one JSON object");
+  CLI::App* jobs = app.add_subcommand("jobs", "List the jobs in hand, or tell all that is known of one");
+  jobs->add_option("id", flags->id, "The job's id; without it, what the workers of this host have in hand");
+  jobs->add_option("--queue", flags->list.queue, "Of the list: of this queue only");
+  jobs->add_option("--task", flags->list.task, "Of the list: of this task only, by its full name");
+  jobs->add_option("--state", flags->list.state,
+                   "Of the list: waiting, given, running, cancelling, ending, queued or delayed");
+  jobs->add_flag("--waiting", flags->list.waiting, "Of the list: those that wait in the queues too");
+  jobs->add_option("--limit", flags->list.most, "Of the list: at most so many (default: 100)")
+      ->check(CLI::Range(1, 100'000));
+  jobs->add_flag("--json", flags->list.json, "As one JSON object");
+  add_client_options(*jobs, flags->list.client);
   jobs->footer(
-      "Its result, its mark (attempts and the last error), its dead letter, and the lines of the logs with "
-      "its id or "
-      "the id of the request that sent it.\nExit codes: 0 found, 1 nothing is known of it, 2 usage or "
-      "configuration, "
-      "4 the store does not answer.");
+      "Of one job: its result, its mark (attempts and the last error), its dead letter, and the lines of the "
+      "logs with its id or the id of the request that sent it.\nExit codes: 0 told, 1 nothing is known of "
+      "it, 2 usage or configuration, 4 the store, or every worker of this host, does not answer.");
   return {jobs, [flags] { return run(*flags); }};
 }
 

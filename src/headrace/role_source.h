@@ -30,6 +30,8 @@ class RoleSource final : public api::Source {
   net::Task<std::vector<api::Peer>> workers() override;
 
   remote::Sqs& sqs() { return sqs_; }
+  remote::S3& s3() { return s3_; }
+  remote::Services& services() { return services_; }
 
  private:
   struct Question {

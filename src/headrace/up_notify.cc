@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <poll.h>
 #include <sys/socket.h>
@@ -26,6 +27,9 @@ Notice read_notice(std::string_view text) {
     const std::string_view line = text.substr(0, end);
     out.ready = out.ready || line == "READY=1";
     out.alive = out.alive || line == "WATCHDOG=1";
+    constexpr std::string_view kMain = "MAINPID=";
+    if (line.starts_with(kMain))
+      std::from_chars(line.data() + kMain.size(), line.data() + line.size(), out.main_pid);
     text = end == text.npos ? std::string_view() : text.substr(end + 1);
   }
   return out;

@@ -16,6 +16,7 @@ struct Notice {
   int pid = 0;  // of the sender, as the kernel says
   bool ready = false;
   bool alive = false;
+  int main_pid = 0;  // another process stands for the service from now on; 0: not said
 };
 
 // The assignments of one datagram.

@@ -55,5 +55,11 @@ TEST(Notice, only_whole_assignments_count) {
     EXPECT_FALSE(read_notice(text).ready) << text;
 }
 
+TEST(Notice, another_process_may_stand_for_the_service) {
+  EXPECT_EQ(read_notice("MAINPID=4711\n").main_pid, 4711);
+  EXPECT_EQ(read_notice("READY=1").main_pid, 0);
+  EXPECT_EQ(read_notice("MAINPID=none").main_pid, 0);
+}
+
 }  // namespace
 }  // namespace hr

@@ -55,6 +55,12 @@ std::string_view word_of(Action::Why why) {
   return "";
 }
 
+// A hang-up of the terminal that it was started from ends it; without one it is an operator's word.
+bool has_terminal() {
+  const os::Fd terminal(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+  return terminal.open();
+}
+
 class Up {
  public:
   Up(UpParts parts, supervise::Supervisor supervisor, NotifySocket notify, os::Fd signals)
@@ -76,6 +82,7 @@ class Up {
     LineSplitter lines;
     std::optional<Probe> probe;
     bool ready = false;
+    bool adopted = false;  // it took over from the process started here, whose child it may be still
     std::optional<os::Ended> ended;  // its main process is gone, its group perhaps not
   };
 
@@ -91,6 +98,7 @@ class Up {
   void wait();
   void hear();
   void take_signals();
+  void reload();
   void reap();
   void look_at_groups();
   void gone(Id id);
@@ -262,6 +270,8 @@ void Up::reap() {
 void Up::look_at_groups() {
   for (Id id = 0; id < children_.size(); ++id) {
     Child& child = children_[id];
+    if (child.adopted && !child.ended && !parts_.processes.signal_one(child.pid, 0))
+      child.ended = os::Ended{.pid = child.pid, .code = kExitFailed};  // somebody else has reaped it
     if (child.ended && !parts_.processes.signal_group(child.pid, 0)) gone(id);
   }
 }
@@ -334,6 +344,11 @@ void Up::hear() {
     if (child == children_.end()) continue;
     const Id id = static_cast<Id>(child - children_.begin());
     if (notice->ready) became_ready(id);
+    if (notice->main_pid > 0) {
+      diary().notice("up.replaced", {{"role", name(id)}, {"pid", notice->pid}, {"by", notice->main_pid}});
+      child->pid = notice->main_pid;
+      child->adopted = true;
+    }
     if (notice->alive) happened({.kind = Event::Kind::kAlive, .service = id});
   }
 }
@@ -342,6 +357,10 @@ void Up::take_signals() {
   signalfd_siginfo info{};
   while (os::retried([&] { return ::read(signals_.get(), &info, sizeof info); }) == sizeof info) {
     if (info.ssi_signo == SIGCHLD) continue;
+    if (info.ssi_signo == SIGHUP && !supervisor_.stopping() && !has_terminal()) {
+      reload();
+      continue;
+    }
     if (supervisor_.stopping()) {
       diary().warning("up.killing", {{"signal", info.ssi_signo}});
     } else {
@@ -349,6 +368,15 @@ void Up::take_signals() {
       notify_stopping();
     }
     happened({.kind = Event::Kind::kStop});
+  }
+}
+
+// New processes of the worker pools take over from those that run; the others keep what they have read.
+void Up::reload() {
+  for (Id id = 0; id < children_.size(); ++id) {
+    if (!name(id).starts_with("worker-") || !children_[id].ready || children_[id].ended) continue;
+    diary().notice("up.reloads", {{"role", name(id)}});
+    parts_.processes.signal_one(children_[id].pid, SIGHUP);
   }
 }
 

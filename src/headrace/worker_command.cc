@@ -2,6 +2,7 @@
 #include "headrace/client_settings.h"
 #include "headrace/command.h"
 #include "headrace/commands.h"
+#include "headrace/level_sink.h"
 #include "headrace/log_sinks.h"
 #include "headrace/notify.h"
 #include "headrace/python_program.h"
@@ -11,9 +12,13 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <systemd/sd-daemon.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <unistd.h>
@@ -79,6 +84,32 @@ Result<PoolConfig> find_pool(const Config& config, const std::string& name) {
                                            near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near)));
 }
 
+// What this process was started with, to start the next one: by the program as it is on the disk then.
+std::vector<std::string> own_command() {
+  std::vector<std::string> out;
+  std::ifstream file("/proc/self/cmdline");
+  for (std::string word; std::getline(file, word, '\0');) out.push_back(word);
+  const char* named = std::getenv("HEADRACE_PROGRAM");
+  std::error_code ignored;
+  std::string program = named != nullptr && *named != '\0'
+                            ? named
+                            : std::filesystem::read_symlink("/proc/self/exe", ignored).string();
+  constexpr std::string_view kGone = " (deleted)";
+  if (program.ends_with(kGone)) program.resize(program.size() - kGone.size());
+  if (!out.empty() && !program.empty()) out.front() = program;
+  return out;
+}
+
+// The process that asked for this one; an environment that somebody copied names nobody's parent.
+int predecessor() {
+  const char* said = std::getenv("HEADRACE_PREDECESSOR");
+  const std::string_view named = said != nullptr ? said : "";
+  int pid = 0;
+  std::from_chars(named.data(), named.data() + named.size(), pid);
+  ::unsetenv("HEADRACE_PREDECESSOR");
+  return pid == ::getppid() ? pid : 0;
+}
+
 Result<worker::WorkerSetup> setup_of(const WorkerFlags& flags) {
   HR_ASSIGN(const ClientSettings settings, find_services(flags.client));
   HR_ASSIGN(const PoolConfig pool, find_pool(settings.config, flags.pool));
@@ -105,6 +136,9 @@ Result<worker::WorkerSetup> setup_of(const WorkerFlags& flags) {
   if (settings.aws) out.create = worker::Create::kNothing;
   out.control = flags.control.empty() ? fmt::format("{}/run/worker-{}.sock", settings.state, pool.name)
                                       : std::filesystem::absolute(flags.control).string();
+  out.operators = settings.config.host.operators;
+  out.again = own_command();
+  out.predecessor = predecessor();
   HR_ASSIGN(out.drain, parse_duration(flags.drain));
   return out;
 }
@@ -129,13 +163,18 @@ int run(const WorkerFlags& flags) {
   if (std::filesystem::create_directories(folder, ignored)) {
     std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ignored);
   }
-  const auto sink = make_sink({.role = "worker", .verbose = flags.verbose});
+  const auto all = make_sink({.role = "worker", .verbose = true});
+  LevelSink sink(*all, flags.verbose ? Severity::kDebug : Severity::kInfo);
   const auto clock = os::make_clock(Time{});
   const auto entropy = os::make_entropy();
   const auto processes = os::make_processes();
   worker::Worker pool(std::move(*setup),
-                      {.ready = notify_ready, .stopping = notify_stopping, .alive = notify_watchdog},
-                      {.clock = *clock, .entropy = *entropy, .processes = *processes, .log = *sink});
+                      {.ready = notify_ready,
+                       .stopping = notify_stopping,
+                       .alive = notify_watchdog,
+                       .log_level = [&sink](Severity least) { sink.set(least); },
+                       .replaced = [](int pid) { sd_notifyf(0, "MAINPID=%d", pid); }},
+                      {.clock = *clock, .entropy = *entropy, .processes = *processes, .log = sink});
   if (auto started = pool.start(); !started) {
     fmt::print(stderr, "headrace: {}\n", started.error().message);
     return started.error().code == Errc::kInvalid ? kExitUsage : kExitUnavailable;

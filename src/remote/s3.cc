@@ -2,6 +2,7 @@
 
 #include "codec/base64.h"
 #include "codec/digest.h"
+#include "codec/time_text.h"
 #include "codec/xml.h"
 #include "wire/s3_documents.h"
 
@@ -96,7 +97,11 @@ net::Task<Answer<ListPage>> S3::list(Bytes bucket, Bytes prefix, Bytes after, Ca
     if (key == nullptr) continue;
     auto decoded = codec::percent_decode(*key);
     if (!decoded) co_return unreadable(decoded.error().message);
-    page.objects.push_back({std::move(*decoded), number(child.child_text("Size"))});
+    const Bytes* modified = child.child_text("LastModified");
+    const auto when = codec::parse_iso8601(modified != nullptr ? ByteView(*modified) : ByteView());
+    page.objects.push_back({.key = std::move(*decoded),
+                            .bytes = number(child.child_text("Size")),
+                            .modified = when ? to_ms(*when) : 0});
   }
   if (const Bytes* next = xml->child_text("NextContinuationToken")) page.next = *next;
   co_return page;

@@ -21,6 +21,7 @@ struct PutCall {
 struct ListedObject {
   Bytes key;
   std::uint64_t bytes = 0;
+  std::int64_t modified = 0;  // Unix ms; 0: not told
 };
 struct ListPage {
   std::vector<ListedObject> objects;

@@ -13,6 +13,7 @@ namespace hr::task {
 namespace {
 
 constexpr std::array<std::string_view, 3> kStates = {"retrying", "started", "dead"};
+constexpr std::array<std::string_view, 3> kJobStates = {"done", "dead", "cancelled"};
 
 Bytes shortened(const Bytes& text) {
   if (text.size() <= kTracebackBytesMax) return text;
@@ -28,7 +29,9 @@ void write_error(codec::JsonWriter& out, ByteView name, const TaskError& error) 
     return;
   }
   out.begin_object().field("type", error.type).field("message", shortened(error.message));
-  out.field("traceback", shortened(error.traceback)).end_object();
+  out.field("traceback", shortened(error.traceback));
+  if (!error.log.empty()) out.field("log", shortened(error.log));
+  out.end_object();
 }
 
 Result<std::uint32_t> count(const JsonSlices& in, ByteView name) {
@@ -45,7 +48,7 @@ Result<TaskError> read_error(const JsonSlices& in, ByteView name) {
   HR_ASSIGN(const auto members, JsonSlices::read(raw));
   TaskError out;
   for (const auto& [key, into] : {std::pair("type", &out.type), std::pair("message", &out.message),
-                                  std::pair("traceback", &out.traceback)}) {
+                                  std::pair("traceback", &out.traceback), std::pair("log", &out.log)}) {
     HR_ASSIGN(auto value, members.text(key));
     *into = std::move(value).value_or(Bytes());
   }
@@ -112,14 +115,33 @@ Bytes write_result(const JobResult& result) {
   Bytes text;
   codec::JsonWriter out(text);
   out.begin_object().field("v", 1).field("id", result.id).field("task", result.task);
-  out.field("queue", result.queue).field("state", result.dead ? "dead" : "done");
-  out.key("result").raw(result.dead ? ByteView("null") : ByteView(result.result));
+  out.field("queue", result.queue).field("state", kJobStates[static_cast<std::size_t>(result.state)]);
+  out.key("result").raw(result.state == JobState::kDone ? ByteView(result.result) : ByteView("null"));
   write_error(out, "error", result.error);
   out.field("attempts", std::int64_t{result.attempts}).field("sent", result.sent);
   out.field("started", result.started).field("ended", result.ended);
   out.field("request_id", result.request_id).field("host", result.host).field("worker", result.worker);
   out.end_object();
   return text;
+}
+
+Bytes write_later(const Later& later) {
+  Bytes text;
+  codec::JsonWriter out(text);
+  out.begin_object().field("v", 1).field("queue", later.queue).field("due", later.due);
+  out.field("message", later.message).end_object();
+  return text;
+}
+
+Result<Later> parse_later(ByteView text) {
+  HR_ASSIGN(const auto in, JsonSlices::read(text));
+  HR_ASSIGN(auto queue, in.text("queue"));
+  HR_ASSIGN(auto message, in.text("message"));
+  HR_ASSIGN(const auto due, in.integer("due"));
+  if (!queue || !message || !due) {
+    return fail(Errc::kInvalid, "\"queue\", \"message\" and \"due\" must be there");
+  }
+  return Later{.queue = std::move(*queue), .message = std::move(*message), .due = *due};
 }
 
 }  // namespace hr::task

@@ -17,6 +17,7 @@ struct TaskError {
   Bytes type;
   Bytes message;
   Bytes traceback;
+  Bytes log = {};  // the last lines that the attempt logged
 
   bool empty() const { return type.empty() && message.empty(); }
   bool operator==(const TaskError&) const = default;
@@ -48,9 +49,11 @@ struct Mark {
 Bytes write_mark(const Mark& mark);
 Result<Mark> parse_mark(ByteView text);
 
+enum class JobState : std::uint8_t { kDone, kDead, kCancelled };
+
 struct JobResult {
   Bytes id, task, queue;
-  bool dead = false;
+  JobState state = JobState::kDone;
   Bytes result = "null";  // JSON text
   TaskError error;
   std::uint32_t attempts = 0;
@@ -59,5 +62,14 @@ struct JobResult {
 };
 
 Bytes write_result(const JobResult& result);
+
+// A message that is sent when its time is near: the object later/YYYYMMDDHHMM/JOB.
+struct Later {
+  Bytes queue;
+  Bytes message;
+  std::int64_t due = 0;  // Unix ms
+};
+Bytes write_later(const Later& later);
+Result<Later> parse_later(ByteView text);
 
 }  // namespace hr::task

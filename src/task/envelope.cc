@@ -55,12 +55,23 @@ Result<std::optional<BodyRef>> body_ref(const JsonSlices& in) {
   return BodyRef{.key = *key, .size = static_cast<std::uint64_t>(*size), .sha256 = *sha256};
 }
 
-Result<Bytes> request_id(const JsonSlices& in) {
+// "00-TRACE-SPAN-FLAGS": what is not that is nobody's business to hand on.
+bool is_traceparent(ByteView text) {
+  constexpr ByteView kForm = "00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+  return std::ranges::equal(text, kForm, [](char c, char form) {
+    return form == 'x' ? (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') : c == form;
+  });
+}
+
+Status read_trace(const JsonSlices& in, Envelope& out) {
   const ByteView raw = in.raw("trace").value_or("null");
-  if (raw == "null") return Bytes();
+  if (raw == "null") return {};
   HR_ASSIGN(const auto trace, JsonSlices::read(raw));
   HR_ASSIGN(auto id, trace.text("request_id"));
-  return std::move(id).value_or(Bytes());
+  HR_ASSIGN(auto parent, trace.text("traceparent"));
+  out.request_id = std::move(id).value_or(Bytes());
+  if (parent && is_traceparent(*parent)) out.traceparent = std::move(*parent);
+  return {};
 }
 
 Result<Envelope> envelope_of(const JsonSlices& in) {
@@ -86,7 +97,9 @@ Result<Envelope> envelope_of(const JsonSlices& in) {
   out.expires = expires.value_or(0);
   HR_ASSIGN(const auto keep, in.boolean("keep_result"));
   out.keep_result = keep.value_or(true);
-  HR_ASSIGN(out.request_id, request_id(in));
+  HR_ASSIGN(const auto attempt, in.integer("attempt"));
+  out.attempt = static_cast<std::uint32_t>(std::clamp<std::int64_t>(attempt.value_or(0), 0, 1'000'000'000));
+  HR_TRY(read_trace(in, out));
   HR_ASSIGN(out.body, body_ref(in));
   return out;
 }
@@ -116,9 +129,13 @@ Bytes write_envelope(const Envelope& envelope) {
   out.field("sent", envelope.sent);
   time_or_null(out, "not_before", envelope.not_before);
   time_or_null(out, "expires", envelope.expires);
-  out.field("attempt", 0).field("keep_result", envelope.keep_result).field("once", false);
+  out.field("attempt", std::int64_t{envelope.attempt})
+      .field("keep_result", envelope.keep_result)
+      .field("once", false);
   out.key("flow").null();
-  out.key("trace").begin_object().field("request_id", envelope.request_id).end_object();
+  out.key("trace").begin_object().field("request_id", envelope.request_id);
+  if (!envelope.traceparent.empty()) out.field("traceparent", envelope.traceparent);
+  out.end_object();
   out.key("body");
   if (envelope.body) {
     out.begin_object().field("key", envelope.body->key);

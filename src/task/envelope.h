@@ -31,8 +31,10 @@ struct Envelope {
   std::int64_t sent = 0;        // Unix ms
   std::int64_t not_before = 0;  // Unix ms; 0: at once
   std::int64_t expires = 0;     // Unix ms; 0: never
+  std::uint32_t attempt = 0;    // failed ones before it was sent again; its mark has more
   bool keep_result = true;
   Bytes request_id;
+  Bytes traceparent;  // W3C trace context; empty: none
   std::optional<BodyRef> body;
 
   bool operator==(const Envelope&) const = default;

@@ -1,6 +1,8 @@
 #include "task/names.h"
 
+#include "base/time.h"
 #include "codec/digest.h"
+#include "codec/time_text.h"
 
 #include <algorithm>
 
@@ -19,6 +21,11 @@ Bytes system_bucket(ByteView app) { return "headrace-" + Bytes(app); }
 Bytes result_key(ByteView job) { return "result/" + Bytes(job); }
 Bytes mark_key(ByteView job) { return "mark/" + Bytes(job); }
 Bytes body_key(ByteView job) { return "body/" + Bytes(job); }
+Bytes cancel_key(ByteView job) { return "cancel/" + Bytes(job); }
+Bytes later_key(std::int64_t due_ms, ByteView job) {
+  const Bytes date = codec::amz_date(from_ms(due_ms));  // "20260102T030405Z"
+  return Bytes(kLaterPrefix) + date.substr(0, 8) + date.substr(9, 4) + "/" + Bytes(job);
+}
 Bytes dead_queue(ByteView queue) { return Bytes(queue) + "-dead"; }
 
 Bytes trigger_queue(ByteView task) {

@@ -6,15 +6,20 @@
 #include "base/uuid.h"
 
 #include <cstddef>
+#include <cstdint>
 
 namespace hr::task {
 
 inline constexpr std::size_t kJobIdBytesMax = 128;
 
-Bytes system_bucket(ByteView app);  // "headrace-APP"
-Bytes result_key(ByteView job);     // "result/JOB"
-Bytes mark_key(ByteView job);       // "mark/JOB"
-Bytes body_key(ByteView job);       // "body/JOB"
+Bytes system_bucket(ByteView app);                   // "headrace-APP"
+Bytes result_key(ByteView job);                      // "result/JOB"
+Bytes mark_key(ByteView job);                        // "mark/JOB"
+Bytes body_key(ByteView job);                        // "body/JOB"
+Bytes cancel_key(ByteView job);                      // "cancel/JOB": somebody asked that it does not run
+Bytes later_key(std::int64_t due_ms, ByteView job);  // "later/YYYYMMDDHHMM/JOB", in UTC
+inline constexpr ByteView kLaterPrefix = "later/";
+inline constexpr ByteView kControlKey = "control";  // what operators have said about the queues
 
 // "on-TASK", with what a queue's name cannot carry as '-'; a long name ends in a digest of the whole, so that
 // its dead-letter queue has room and two tasks never share one.

@@ -76,6 +76,34 @@ TEST(Envelope, each_broken_rule_is_named) {
             Errc::kUnsupported);
 }
 
+TEST(Envelope, a_trace_is_handed_on_when_it_is_one) {
+  const Bytes parent = "00-" + Bytes(32, 'a') + "-" + Bytes(16, '1') + "-01";
+  const auto traced = [](const Bytes& text) {
+    const auto call =
+        parse_envelope(R"({"headrace":1,"id":"a","task":"t","trace":{"traceparent":")" + text + "\"}}");
+    return call ? call->traceparent : "refused";
+  };
+  EXPECT_EQ(traced(parent), parent);
+  for (const Bytes& text : {Bytes(), parent + "0", parent.substr(1), Bytes(55, 'a'), Bytes(55, '0')}) {
+    EXPECT_EQ(traced(text), "") << text;
+  }
+  auto call = *parse_envelope(kCall);
+  call.traceparent = parent;
+  EXPECT_EQ(*parse_envelope(write_envelope(call)), call);
+}
+
+TEST(Envelope, attempts_before_it_was_sent_again_are_counted_within_bounds) {
+  const auto attempt = [](const Bytes& text) {
+    return parse_envelope(R"({"headrace":1,"id":"a","task":"t","attempt":)" + text + "}")->attempt;
+  };
+  EXPECT_EQ(attempt("3"), 3U);
+  EXPECT_EQ(attempt("-1"), 0U);
+  EXPECT_EQ(attempt("1000000001"), 1'000'000'000U);
+  auto call = *parse_envelope(kCall);
+  call.attempt = 3;
+  EXPECT_EQ(*parse_envelope(write_envelope(call)), call);
+}
+
 TEST(Envelope, an_id_has_at_most_128_bytes) {
   EXPECT_TRUE(valid_job_id(std::string(128, 'a')));
   EXPECT_FALSE(valid_job_id(std::string(129, 'a')));
@@ -142,6 +170,11 @@ TEST(Names, a_trigger_queue_fits_into_a_queue_name_with_its_dead_letter_queue) {
   EXPECT_NE(cut, trigger_queue(std::string(74, 'x')));
 }
 
+TEST(Names, what_waits_is_named_by_its_minute_so_that_keys_sort_by_time) {
+  EXPECT_EQ(later_key(1'767'323'045'678, "j"), "later/202601020304/j");
+  EXPECT_LT(later_key(1'767'323'045'678, "z"), later_key(1'767'323'100'000, "a"));
+}
+
 TEST(Retry, the_bound_doubles_up_to_its_cap) {
   const RetryPolicy policy{.retries = 5, .backoff = 1s, .backoff_cap = 10s};
   EXPECT_EQ(retry_bound(policy, 1), 1s);
@@ -185,6 +218,26 @@ TEST(Documents, a_result_is_json_with_the_returned_text_inside) {
   EXPECT_EQ(*json->find("state")->as_string(), "done");
   EXPECT_EQ(json->find("result")->as_array()->size(), 2U);
   EXPECT_TRUE(json->find("error")->is_null());
+}
+
+TEST(Documents, a_cancelled_job_has_no_value_and_no_error) {
+  JobResult result;
+  result.id = "j";
+  result.state = JobState::kCancelled;
+  const auto json = codec::parse_json(write_result(result));
+  ASSERT_TRUE(json);
+  EXPECT_EQ(*json->find("state")->as_string(), "cancelled");
+  EXPECT_TRUE(json->find("result")->is_null() && json->find("error")->is_null());
+}
+
+TEST(Documents, a_message_that_waits_is_read_back_as_it_was_written) {
+  const auto later = parse_later(write_later({.queue = "q", .message = "{\"a\":1}", .due = 99}));
+  ASSERT_TRUE(later) << later.error().message;
+  EXPECT_EQ(later->queue, "q");
+  EXPECT_EQ(later->message, "{\"a\":1}");
+  EXPECT_EQ(later->due, 99);
+  EXPECT_FALSE(parse_later("{}"));
+  EXPECT_FALSE(parse_later(R"({"queue":"q","message":"m","due":"soon"})"));
 }
 
 TEST(Documents, the_text_of_an_error_fits_into_an_attribute) {

@@ -171,6 +171,8 @@ Result<ChildMessage> read_failed(const JsonSlices& in) {
   out.retry = retry.value_or(true);
   HR_ASSIGN(const auto late, in.boolean("late"));
   out.late = late.value_or(false);
+  HR_ASSIGN(const auto tired, in.boolean("tired"));
+  out.tired = tired.value_or(false);
   HR_ASSIGN(out.delay, seconds(in, "delay"));
   HR_ASSIGN(out.took, took(in));
   return out;
@@ -209,11 +211,29 @@ Bytes write_run(const RunCall& call) {
   out.field("attempt", std::int64_t{call.attempt});
   out.key("timeout").number(static_cast<double>(call.timeout.count()) / 1000);
   out.field("keep_result", call.keep_result).field("queue", call.queue);
-  out.field("request_id", call.request_id).end_object();
+  out.field("request_id", call.request_id);
+  if (!call.traceparent.empty()) out.field("traceparent", call.traceparent);
+  out.end_object();
   return text;
 }
 
 Bytes write_stop() { return R"({"op":"stop"})"; }
+
+Bytes write_cancel(const Bytes& job) {
+  Bytes text;
+  codec::JsonWriter(text).begin_object().field("op", "cancel").field("id", job).end_object();
+  return text;
+}
+
+Bytes write_log_level(Severity least) {
+  Bytes text;
+  const ByteView name = least >= Severity::kDebug     ? "DEBUG"
+                        : least >= Severity::kNotice  ? "INFO"
+                        : least == Severity::kWarning ? "WARNING"
+                                                      : "ERROR";
+  codec::JsonWriter(text).begin_object().field("op", "log_level").field("level", name).end_object();
+  return text;
+}
 
 void append_frame(Bytes& out, ByteView frame) {
   Writer(out).u32(static_cast<std::uint32_t>(frame.size()));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/log.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "task/documents.h"
@@ -74,6 +75,7 @@ struct Failed {
   task::TaskError error;
   bool retry = true;
   bool late = false;              // it was cancelled at its timeout
+  bool tired = false;             // its process has used up something that others need
   std::optional<Duration> delay;  // asked for by the task
 };
 struct LogLine {
@@ -95,10 +97,12 @@ struct RunCall {
   std::uint32_t attempt = 1;
   Duration timeout{};
   bool keep_result = true;
-  Bytes queue, request_id;
+  Bytes queue, request_id, traceparent;
 };
 Bytes write_run(const RunCall& call);
 Bytes write_stop();
+Bytes write_cancel(const Bytes& job);   // whoever runs it is told so
+Bytes write_log_level(Severity least);  // of what handlers log
 
 // --- framing
 

@@ -238,15 +238,20 @@ PoolStatus Pool::status() const {
     status.state = child.state;
     status.since = child.since_wall;
     status.ahead = child.given.size() - child.running;
+    status.running = child.running;
     const auto held = held_.find(child.given.empty() ? child.reserved : child.given.front().held);
     if (held == held_.end()) continue;
     status.job = held->second.job().call.id;
     status.task = held->second.spec->name;
   }
-  for (const Queue& queue : queues_) out.queues.push_back(queue.name);
+  for (const Queue& queue : queues_) {
+    out.queues.push_back(queue.name);
+    if (is_paused(queue)) out.paused.push_back(queue.name);
+  }
   out.counts = counts_;
   out.held = held_.size();
   out.draining = draining_;
+  out.resting = resting_;
   return out;
 }
 

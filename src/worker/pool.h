@@ -65,18 +65,30 @@ struct ChildStatus {
   ChildId id = 0;
   ChildState state = ChildState::kStarting;
   Bytes job = {}, task = {};
-  std::size_t ahead = 0;  // given and not begun, as far as is known
+  std::size_t ahead = 0;    // given and not begun, as far as is known
+  std::size_t running = 0;  // jobs at a time, as far as is known
   Time since{};
 };
+// One message in hand, and the job of it that is under way.
+struct HeldStatus {
+  Bytes job, task, queue;
+  std::string_view state;  // "waiting", "given", "running", "ending", "cancelling"
+  std::uint32_t attempt = 1, receives = 1;
+  ChildId child = 0;  // 0: none has it
+  Time since{};       // of its message's receive, or of its beginning
+  std::int64_t sent = 0;
+};
 struct PoolCounts {
-  std::uint64_t received = 0, done = 0, failed = 0, dead = 0, crashed = 0, released = 0, lost = 0, parked = 0;
+  std::uint64_t received = 0, done = 0, failed = 0, dead = 0, crashed = 0, released = 0, lost = 0, parked = 0,
+                cancelled = 0;
 };
 struct PoolStatus {
   std::vector<ChildStatus> children;
   std::vector<Bytes> queues;
+  std::vector<Bytes> paused;  // of the queues
   PoolCounts counts;
   std::size_t held = 0;
-  bool draining = false;
+  bool draining = false, resting = false;
 };
 
 class Pool {
@@ -98,10 +110,18 @@ class Pool {
   void child_ended(ChildId child, ChildEnd how, Instant now);  // after its last frame
   void tick(Instant now);
   void drain(Duration at_most, Instant now);  // again: at once
+  // From these queues ("*": from all) nothing is received; from others something may be.
+  void pause(std::set<Bytes> queues, Instant now);
+  // Receives nothing, gives back what has not begun, until it is told otherwise.
+  void rest(bool on, Instant now);
+  // These jobs, as a whole list again and again: not started any more; ended where they run.
+  void cancel(std::set<Bytes> jobs, Instant now);
+  void set_log_level(Severity least);  // of what handlers log
 
   std::vector<Action> take();   // in the order in which they must be carried out
   Nanos next_deadline() const;  // boottime at which tick() is due at the latest
   PoolStatus status() const;
+  std::vector<HeldStatus> jobs() const;
   bool draining() const { return draining_; }
 
  private:
@@ -119,12 +139,13 @@ class Pool {
     kGiven,         // a child has it: it runs, or waits behind others there
     kResult,        // PUT the result
     kMark,          // PUT the mark
+    kLater,         // PUT what sends the message again
     kDead,          // SEND the dead letter
     kDelete,        // DELETE the message
     kReturn,        // give the message back with a visibility timeout
   };
-  enum class End : std::uint8_t { kNone, kDone, kDead, kRetry, kRelease, kPark };
-  enum class Doom : std::uint8_t { kNone, kTime, kMemory };  // why its child is to be killed
+  enum class End : std::uint8_t { kNone, kDone, kDead, kCancelled, kRetry, kRelease, kPark };
+  enum class Doom : std::uint8_t { kNone, kTime, kMemory, kCancel };  // why its child is to be killed
 
   static const TaskSpecPtr kNoSpec;  // without a name
 
@@ -154,10 +175,13 @@ class Pool {
     Nanos began{}, time_limit = Nanos::max();
     Doom doom = Doom::kNone;
     std::uint64_t used_bytes = 0;
-    bool taken_back = false;  // release as soon as possible; a running one is being killed
+    bool taken_back = false;   // release as soon as possible; a running one is being killed
+    bool told_to_end = false;  // its child knows that it is cancelled
     End end = End::kNone;
     Bytes result;
     int visibility_s = 0;
+    std::int64_t later = 0;        // it is sent again then, Unix ms; 0: it goes back
+    std::deque<Bytes> lines = {};  // the last that its attempt logged
 
     const task::Job& job() const { return jobs[at]; }
     bool suspect() const { return unexplained > 0; }
@@ -184,6 +208,7 @@ class Pool {
     bool recalling = false;  // the answer is due
     Ordinal recalled = 0;    // the last that was asked back
     bool retiring = false;   // it ends after the job it runs
+    bool tired = false;      // because it has no descriptors left
     Nanos since{};           // of the state, or of the last job's beginning or end
     Nanos stuck_since{};     // it has begun nothing of what it was given then; 0: not so
     Time since_wall{};
@@ -274,10 +299,21 @@ class Pool {
   void end_dead(Held& held, Bytes reason, Instant now);
   void end_back(Held& held, End how, Duration delay, Instant now);
   void take_back(Held& held, Instant now);
+  void keep_line(Held& held, const Bytes& line);
+  Bytes later_text(const Held& held) const;
   Bytes result_text(const Held& held, Instant now) const;
   codec::Pairs dead_attributes(const Held& held) const;
   bool known_done(const task::Job& job) const;
   void remember_done(const task::Job& job);
+
+  // pool_control.cc: what people ask for
+  bool is_paused(const Queue& queue) const;
+  void end_receives();
+  bool is_cancelled(const Held& held) const;
+  void cancel(Held& held, Instant now);
+  void end_running(Child& child, Held& held, Instant now);
+  void end_cancelled(Held& held, Instant now);
+  std::string_view state_of(const Held& held) const;
 
   // pool_given.cc: which child gets which job, and getting it back
   void start_ready(Instant now);
@@ -337,13 +373,17 @@ class Pool {
   std::map<Bytes, Bytes> by_configuration_;  // notification id -> task
   std::map<Bytes, std::set<Bytes>> by_trigger_queue_;
   std::map<Bytes, Bytes> consumers_;  // queue -> task
-  std::unordered_set<Bytes> done_;    // ids and send times of jobs done here lately
+  std::set<Bytes> paused_;            // queues
+  std::set<Bytes> cancelled_;         // ids of jobs
+  std::optional<Severity> log_level_;
+  std::unordered_set<Bytes> done_;  // ids and send times of jobs done here lately
   std::deque<const Bytes*> done_order_;
   PoolCounts counts_;
   HeldId next_held_ = 1;
   OpId next_op_ = 1;
   ChildId next_child_ = 1;
-  bool ever_ready_ = false, prepared_ = false, draining_ = false, left_ = false, stopping_ = false;
+  bool ever_ready_ = false, prepared_ = false, draining_ = false, left_ = false, stopping_ = false,
+       resting_ = false;
   bool hungry_ = false;   // the last receive brought all it asked for
   Nanos busy_since_{};    // since then no child was free; 0: one is
   Nanos excess_since_{};  // since then more is asked for than children are free; 0: not so

@@ -161,6 +161,7 @@ void Pool::child_said(Child& child, ByteView frame, Instant now) {
     const auto given = std::ranges::find(child.given, line->id, &Given::job);
     const auto held = given != child.given.end() ? held_.find(given->held) : held_.end();
     if (held != held_.end()) {
+      keep_line(held->second, line->level + " " + line->message);
       say(severity_of(line->level), "task_log", held->second, fields);
     } else {
       say(severity_of(line->level), "child_log", fields);
@@ -179,7 +180,11 @@ void Pool::job_said(Child& child, const Bytes& job, ChildMessage& message, Insta
   spawn_backoff_ = {};
   child.stuck_since = {};
   const auto found = held_.find(given->held);
+  if (const auto* failed = std::get_if<Failed>(&message); failed != nullptr && failed->tired) {
+    child.retiring = child.tired = true;
+  }
   drop(child, given, now);
+  if (child.retiring) recall(child);
   if (found == held_.end()) return;
   Held& held = found->second;
   if (held.began == Nanos{}) held.began = now.boot;  // it was told before we saw it begin
@@ -190,6 +195,7 @@ void Pool::job_said(Child& child, const Bytes& job, ChildMessage& message, Insta
     return end_done(held, std::move(done->result), now);
   }
   Failed& failed = std::get<Failed>(message);
+  if (held.told_to_end) return end_cancelled(held, now);
   learn_time(held, failed.took);
   end_failed(held, std::move(failed.error), failed.late ? "timeout" : "exception", failed.retry, failed.delay,
              now);
@@ -204,6 +210,7 @@ void Pool::child_ready(Child& child, const Ready& ready, Instant now) {
        {"python", ready.python},
        {"tasks", std::to_string(ready.tasks.size())}});
   learn(ready);
+  if (log_level_) actions_.emplace_back(WriteFrame{child.id, write_log_level(*log_level_)});
   start_failures_ = 0;
   if (!std::exchange(ever_ready_, true)) actions_.emplace_back(Prepare{ready});
 }
@@ -284,6 +291,7 @@ void Pool::job_ended_with_child(Held& held, ChildId child, ChildEnd how, Instant
                       std::nullopt, now);
   }
   if (held.taken_back) return end_back(held, End::kRelease, 0ms, now);
+  if (held.told_to_end) return end_cancelled(held, now);
   ++held.mark.crashes;
   ++counts_.crashed;
   const Bytes text = fmt::format("child {} ended with {} while it ran this job", child, how_text(how));

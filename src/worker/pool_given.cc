@@ -54,7 +54,7 @@ bool Pool::open(const Child& child, bool async, Instant now) const {
 void Pool::start_ready(Instant now) {
   const bool alone =
       std::ranges::any_of(suspects_, [this](HeldId id) { return held_.at(id).step > Step::kReady; });
-  if (!alone && !ready_.empty()) fill_children(now);
+  if (!alone && !ready_.empty() && !resting_) fill_children(now);
   give_back_late(now);
 }
 
@@ -114,6 +114,7 @@ void Pool::run(Held& held, Child& child, Instant now) {
   enter(held, Step::kGiven);
   held.in_flight = false;
   held.time_limit = Nanos::max();
+  held.lines.clear();
   child.given.push_back({++child.last_given, held.id, call.id, expected(held), held.spec->async});
   child.load += child.given.back().expected;
   if (!held.spec->async) ++child.plain;
@@ -133,7 +134,8 @@ void Pool::run(Held& held, Child& child, Instant now) {
                                                         .timeout = held.spec->timeout,
                                                         .keep_result = call.keep_result,
                                                         .queue = queues_[held.queue].name,
-                                                        .request_id = call.request_id})});
+                                                        .request_id = call.request_id,
+                                                        .traceparent = call.traceparent})});
 }
 
 // What is next runs from now on, as far as can be told from here: one job, or async ones beside each other.
@@ -181,7 +183,7 @@ void Pool::end_late(Child& child, Instant now) {
     const auto found = held_.find(child.given[i].held);
     if (found == held_.end()) continue;
     if (now.boot >= found->second.time_limit) {
-      found->second.doom = Doom::kTime;
+      found->second.doom = found->second.told_to_end ? Doom::kCancel : Doom::kTime;
       recall(child);
     } else {
       child.limit = std::min(child.limit, found->second.time_limit);
@@ -200,7 +202,10 @@ void Pool::free_child(Child& child, Instant now) {
   const bool used_up = options_.recycle != 0 && child.last_given >= options_.recycle;
   if (!used_up && !child.retiring) return;
   say(Severity::kNotice, "child_retired",
-      {{"child", std::to_string(child.id)}, {"reason", used_up ? "recycle" : "memory"}});
+      {{"child", std::to_string(child.id)},
+       {"reason", used_up       ? "recycle"
+                  : child.tired ? "descriptors"
+                                : "memory"}});
   stop(child, now);
 }
 
@@ -249,10 +254,12 @@ void Pool::recalled(ChildId id, std::uint64_t begun, Instant now) {
     const auto held = held_.find(given.held);
     const bool unwanted = held == held_.end() || held->second.doom != Doom::kNone;
     // Of plain jobs it is the last that runs, those before it have ended; async ones may all still run.
-    if (unwanted && (given.async || &given == &child.given.back())) {
+    const bool runs = given.async || &given == &child.given.back();
+    if (unwanted && runs) {
       kill(child, now);
     } else if (held != held_.end()) {
       held->second.doom = Doom::kNone;  // if it had one: it has ended in time, and says so any moment
+      if (runs && is_cancelled(held->second)) end_running(child, held->second, now);
     }
   }
   if (!moves && now.boot >= child.stuck_since + options_.stuck_limit) {
@@ -266,13 +273,17 @@ void Pool::recalled(ChildId id, std::uint64_t begun, Instant now) {
 // Given back rather than kept from a worker that is free. A suspect waits to be alone, and the others not for
 // it.
 void Pool::give_back_late(Instant now) {
-  if (now.boot < late_floor_) return;
+  if (now.boot < late_floor_ && !resting_) return;
   late_floor_ = Nanos::max();
   const bool idle = std::ranges::any_of(
       children_, [](const auto& entry) { return entry.second.state == ChildState::kIdle; });
   const std::vector<HeldId> ready(ready_.begin(), ready_.end());
   for (const HeldId id : ready) {
     Held& held = held_.at(id);
+    if (resting_) {
+      take_back(held, now);
+      continue;
+    }
     if (held.suspect()) continue;
     const Nanos late = held.ready_since + options_.queueing_limit;
     if (now.boot < late) {

@@ -4,6 +4,7 @@
 #include "worker/pool.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -12,6 +13,9 @@ namespace {
 
 constexpr Duration kNotBeforeSlack = 1s;
 constexpr Duration kUnknownTaskDelay = 300s;
+// A message stays with whoever received it for 12 h at most; of that the attempt has used a part.
+constexpr Duration kVisibilityMax = 12h - 1h;
+constexpr std::size_t kLinesKept = 20, kLineBytesMax = 500;
 constexpr std::size_t kDoneKept = 4'096;
 
 Bytes done_key(const task::Job& job) { return fmt::format("{}:{}", job.call.id, job.call.sent); }
@@ -28,6 +32,8 @@ void Pool::begin(Held& held, Instant now) {
   held.marked = false;
   held.end = End::kNone;
   held.doom = Doom::kNone;
+  held.later = 0;
+  held.told_to_end = false;
   held.child = 0;
   held.spec = kNoSpec;
   held.started = now.wall;
@@ -43,7 +49,9 @@ void Pool::begin(Held& held, Instant now) {
     held.end = End::kDone;
     return finish_job(held, now);
   }
-  if (held.message.receives > 1 || held.second) return go(held, Step::kMarkLookup, now);
+  if (held.message.receives > 1 || held.second || held.job().call.attempt > 0) {
+    return go(held, Step::kMarkLookup, now);
+  }
   judge(held, now);
 }
 
@@ -84,6 +92,7 @@ void Pool::looked_up_mark(Held& held, const Bytes* text, Instant now) {
       say(Severity::kWarning, "mark_unreadable", held, {{"reason", mark.error().message}});
     }
   }
+  held.mark.attempts = std::max(held.mark.attempts, held.job().call.attempt);
   if (held.mark.state == task::MarkState::kDead) {  // only the rest of that ending is missing
     if (const auto spec = find_task(held)) held.spec = spec;
     held.end = End::kDead;
@@ -122,6 +131,7 @@ void Pool::judge(Held& held, Instant now) {
   const bool vanished = held.mark.state == task::MarkState::kStarted;
   held.mark.state = task::MarkState::kRetrying;
   if (held.taken_back) return end_back(held, End::kRelease, 0ms, now);
+  if (is_cancelled(held)) return end_cancelled(held, now);
   const auto spec = find_task(held);
   if (spec == nullptr) {
     const Bytes name = held.job().event.empty() ? held.job().call.task : held.job().configuration;
@@ -165,6 +175,7 @@ void Pool::loaded_body(Held& held, const Bytes* text, Instant now) {
 
 void Pool::make_ready(Held& held, Instant now) {
   if (held.taken_back) return end_back(held, End::kRelease, 0ms, now);
+  if (is_cancelled(held)) return end_cancelled(held, now);
   enter(held, Step::kReady);
   held.in_flight = false;
   held.ready_since = now.boot;
@@ -185,17 +196,20 @@ void Pool::end_failed(Held& held, task::TaskError error, Bytes reason, bool retr
   ++held.mark.attempts;
   ++counts_.failed;
   held.mark.last_error = std::move(error);
+  held.mark.last_error.log = fmt::format("{}", fmt::join(held.lines, "\n"));
   const task::RetryPolicy& policy = held.spec->retry;
   if (!retry || held.mark.attempts > policy.retries || held.mark.crashes >= task::kCrashesMax) {
     return end_dead(held, std::move(reason), now);
   }
   Duration wait = delay ? *delay : task::retry_delay(policy, held.mark.attempts, entropy_.u64());
-  if (wait > task::kDelayMax) {
+  const bool sent_again = wait > task::kDelayMax && held.job().event.empty();
+  if (wait > kVisibilityMax && !sent_again) {
     say(Severity::kWarning, "delay_shortened", held,
-        {{"asked_s", std::to_string(wait / 1s)}, {"to_s", std::to_string(task::kDelayMax / 1s)}});
-    wait = task::kDelayMax;
+        {{"asked_s", std::to_string(wait / 1s)}, {"to_s", std::to_string(kVisibilityMax / 1s)}});
+    wait = kVisibilityMax;
   }
   held.end = End::kRetry;
+  if (sent_again) held.later = to_ms(now.wall + wait);
   say(Severity::kWarning, "job_failed", held,
       {{"reason", reason},
        {"error", task::error_text(held.mark.last_error)},
@@ -231,6 +245,7 @@ void Pool::end_back(Held& held, End how, Duration delay, Instant now) {
     ++counts_.released;
     say(Severity::kNotice, "job_released", held);
   }
+  if (held.later != 0) held.mark.receives = 0;  // of the message that will be
   held.visibility_s =
       static_cast<int>(std::chrono::ceil<std::chrono::seconds>(std::max(delay, Duration(0))).count());
   go(held, Step::kMark, now);
@@ -247,11 +262,12 @@ void Pool::take_back(Held& held, Instant now) {
 }
 
 void Pool::finish_job(Held& held, Instant now) {
-  if (held.end == End::kDone) {
-    ++counts_.done;
+  if (held.end == End::kDone || held.end == End::kCancelled) {
+    ++(held.end == End::kDone ? counts_.done : counts_.cancelled);
     remember_done(held.job());
     if (held.marked) held.spent.push_back(task::mark_key(held.job().call.id));
     if (held.job().call.body) held.spent.push_back(held.job().call.body->key);
+    if (is_cancelled(held)) held.spent.push_back(task::cancel_key(held.job().call.id));
   } else {
     ++counts_.dead;
   }
@@ -265,16 +281,33 @@ void Pool::finish_job(Held& held, Instant now) {
   go(held, Step::kDelete, now);
 }
 
+void Pool::keep_line(Held& held, const Bytes& line) {
+  if (held.lines.size() == kLinesKept) held.lines.pop_front();
+  held.lines.push_back(line.substr(0, kLineBytesMax));
+}
+
+// The message once more, for then.
+Bytes Pool::later_text(const Held& held) const {
+  task::Envelope call = held.job().call;
+  call.not_before = held.later;
+  call.attempt = held.mark.attempts;
+  return task::write_later(
+      {.queue = queues_[held.queue].name, .message = task::write_envelope(call), .due = held.later});
+}
+
 Bytes Pool::result_text(const Held& held, Instant now) const {
   const task::Envelope& call = held.job().call;
+  const bool done = held.end == End::kDone;
   const bool dead = held.end == End::kDead;
   return task::write_result({.id = call.id,
                              .task = held.spec->name.empty() ? call.task : held.spec->name,
                              .queue = queues_[held.queue].name,
-                             .dead = dead,
-                             .result = dead ? "null" : held.result,
+                             .state = done   ? task::JobState::kDone
+                                      : dead ? task::JobState::kDead
+                                             : task::JobState::kCancelled,
+                             .result = done ? held.result : "null",
                              .error = dead ? held.mark.last_error : task::TaskError{},
-                             .attempts = held.mark.attempts + (dead ? 0 : 1),
+                             .attempts = held.mark.attempts + (done ? 1 : 0),
                              .sent = call.sent,
                              .started = to_ms(held.started),
                              .ended = to_ms(now.wall),

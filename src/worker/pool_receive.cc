@@ -45,6 +45,7 @@ void Pool::receive_more(Instant now) {
   bool any = false;
   for (std::size_t i = 0; i < queues_.size() && !full; ++i) {
     Queue& queue = queues_[i];
+    if (is_paused(queue)) continue;
     const std::size_t wanted = room(queue, now);
     if (wanted == 0) continue;
     any = true;

@@ -36,7 +36,9 @@ std::string history(std::uint64_t seed, std::size_t hosts, Chances chances, Plan
   if (world.messages_left() != 0) return "a message never came to an end";
   for (int i = 0; i < kTasks; ++i) {
     const Bytes id = fmt::format("job-{}", i);
-    if (world.runs_done[id] == 0 && !world.dead.contains(id)) return id + " never ended";
+    if (world.runs_done[id] == 0 && !world.dead.contains(id) && !world.cancelled(id)) {
+      return id + " never ended";
+    }
   }
   return "";
 }
@@ -67,6 +69,16 @@ TEST(PoolSimulation, messages_that_come_twice_never_run_twice_at_once_on_a_host)
   for (int i = 0; i < seeds(); ++i) {
     const auto seed = first + static_cast<std::uint64_t>(i);
     ASSERT_EQ(history(seed, 1, chances), "") << "seed " << seed;
+  }
+}
+
+TEST(PoolSimulation, jobs_that_are_cancelled_end_beside_those_that_are_not) {
+  Chances chances;
+  chances.cancels = 150;
+  const std::uint64_t first = first_seed();
+  for (int i = 0; i < seeds(); ++i) {
+    const auto seed = first + static_cast<std::uint64_t>(i);
+    ASSERT_EQ(history(seed, 2, chances), "") << "seed " << seed;
   }
 }
 

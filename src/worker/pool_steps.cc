@@ -122,6 +122,10 @@ void Pool::request(Held& held, Duration timeout, Instant now) {
       actions_.emplace_back(
           PutObject{op, task::mark_key(job), task::write_mark(held.mark), request, timeout});
       break;
+    case Step::kLater:
+      actions_.emplace_back(
+          PutObject{op, task::later_key(held.later, job), later_text(held), request, timeout});
+      break;
     case Step::kResult:
       actions_.emplace_back(PutObject{op, task::result_key(job), result_text(held, now), request, timeout});
       break;
@@ -289,9 +293,12 @@ void Pool::step_done(Held& held, const Bytes& answer, Instant now) {
       held.marked = true;
       return start_marked(held, now);
     case Step::kResult:
-      return held.end == End::kDone ? finish_job(held, now) : go(held, Step::kMark, now);
+      return held.end == End::kDead ? go(held, Step::kMark, now) : finish_job(held, now);
     case Step::kMark:
+      if (held.later != 0) return go(held, Step::kLater, now);
       return go(held, held.end == End::kDead ? Step::kDead : Step::kReturn, now);
+    case Step::kLater:
+      return go(held, Step::kDelete, now);
     case Step::kDead:
       return finish_job(held, now);
     case Step::kBehind:
@@ -308,7 +315,8 @@ void Pool::start_marked(Held& held, Instant now) {
   const auto found = children_.find(held.child);
   const bool there = found != children_.end() && found->second.reserved == held.id;
   if (there) found->second.reserved = 0;
-  if (there && found->second.state == ChildState::kBusy && !held.taken_back) {
+  if (there && found->second.state == ChildState::kBusy && !held.taken_back && !resting_ &&
+      !is_cancelled(held)) {
     return run(held, found->second, now);
   }
   if (there) free_child(found->second, now);

@@ -1,7 +1,7 @@
 // Single decisions of a pool, step by step.
 #include "codec/digest.h"
 #include "codec/json.h"
-#include "worker/pool_world.h"
+#include "worker/pool_bench.h"
 #include "worker/setup.h"
 
 #include <fmt/format.h>
@@ -10,67 +10,8 @@
 namespace hr::worker {
 namespace {
 
-constexpr ByteView kReady =
-    R"({"op":"ready","version":"0.1.0","tasks":[{"name":"t","retries":2,"backoff":1,"timeout":300},)"
-    R"({"name":"short","timeout":30}],"triggers":[]})";
-
-// One pool with one child, spoken to by hand. Time moves only when it is told to.
-class Bench : public ::testing::Test {
- protected:
-  explicit Bench(std::uint32_t children = 1) {
-    PoolOptions options;
-    options.name = "default";
-    options.processes = {children, children};
-    pool_.emplace(options, entropy_);
-    pool_->start(now());
-    said(next<Spawn>().child, kReady);
-    next<Prepare>();
-    for (std::uint32_t i = 1; i < children; ++i) said(next<Spawn>().child, kReady);
-    pool_->prepared({"default"}, 1'000, now());
-  }
-
-  Instant now() const { return {from_ms(1'700'000'000'000) + elapsed_, Nanos(elapsed_ + 1s)}; }
-  void later(Duration time) {
-    elapsed_ += time;
-    pool_->tick(now());
-  }
-  // The next action of that kind; what comes before it is dropped.
-  template <class T>
-  T next() {
-    auto found = maybe<T>();
-    EXPECT_TRUE(found.has_value());
-    return found.value_or(T{});
-  }
-  template <class T>
-  std::optional<T> maybe() {
-    for (Action& action : pool_->take()) actions_.push_back(std::move(action));
-    while (!actions_.empty()) {
-      Action action = std::move(actions_.front());
-      actions_.pop_front();
-      if (auto* wanted = std::get_if<T>(&action)) return std::move(*wanted);
-    }
-    return std::nullopt;
-  }
-  static Bytes envelope(ByteView more = "") {
-    return fmt::format(R"({{"headrace":1,"id":"j","task":"t","args":[1],"sent":5{}}})", more);
-  }
-  void receive(Bytes body, std::uint32_t count = 1) {
-    const auto poll = next<Receive>();
-    pool_->received(poll.op, std::vector<Message>{{"m", "r", std::move(body), count}}, now());
-  }
-  void receive(std::vector<Message> messages) {
-    const auto poll = next<Receive>();
-    pool_->received(poll.op, std::move(messages), now());
-  }
-  void said(ChildId child, ByteView frame) { pool_->child_said(child, {&frame, 1}, now()); }
-  static Bytes mark(ByteView members) { return fmt::format(R"({{"v":1,"id":"j",{}}})", members); }
-  void missing(OpId op) { pool_->finished(op, std::unexpected(Failure{Failure::Kind::kMissing, ""}), now()); }
-
-  testing::SeededEntropy entropy_{1};
-  std::optional<Pool> pool_;
-  std::deque<Action> actions_;
-  Duration elapsed_{};
-};
+using testing::Bench;
+using testing::kReady;
 
 TEST_F(Bench, the_lease_is_written_before_the_job_and_counts_from_before_the_request) {
   const auto poll = next<Receive>();
@@ -154,15 +95,6 @@ TEST_F(Bench, a_suspect_whose_result_is_stored_is_deleted_without_a_run) {
   missing(next<GetObject>().op);
   pool_->finished(next<GetObject>().op, Bytes(R"({"v":1,"sent":5,"state":"done"})"), now());
   next<DeleteMessages>();
-}
-
-TEST_F(Bench, a_longer_delay_than_a_visibility_timeout_should_carry_is_shortened_and_said) {
-  receive(envelope());
-  said(next<WriteFrame>().child, R"({"op":"failed","id":"j","type":"Retry","delay":901})");
-  const auto put = next<PutObject>();
-  EXPECT_NE(put.body.find(R"("attempts":1)"), Bytes::npos);
-  pool_->finished(put.op, Bytes(), now());
-  EXPECT_EQ(next<ChangeVisibility>().entries.front().seconds, 900);
 }
 
 TEST_F(Bench, a_message_that_comes_before_its_time_goes_back_for_the_rest) {

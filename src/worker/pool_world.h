@@ -27,6 +27,7 @@ struct Chances {  // of 1,000
   int host_stalls = 2;  // per second
   int host_drains = 2;  // per second
   int duplicate = 0;    // of a sent message: another one with the same job
+  int cancels = 0;      // per second: somebody cancels a job that was sent
 };
 
 // Bugs that are put between a pool and its world on purpose: a simulation that does not find each of them
@@ -61,6 +62,7 @@ class World {
   void send_task(const Bytes& id, bool keep);  // and perhaps again
   void run_for(Duration time);
   void calm() { chances_ = {0, 0, 0, 0, 0, 0, 0, 0, 0}; }
+  bool cancelled(const Bytes& job) const;  // its result says so
 
   std::size_t messages_left() const;
   std::string breach;  // the first rule that was broken; empty: none
@@ -113,6 +115,8 @@ class World {
   void boot(std::size_t host);
   void die(std::size_t host);
   void every_second();
+  void cancel_one();
+  void told_to_end(std::size_t host, ChildId child, const Bytes& job);
   void carry_out(std::size_t host);
   void act(std::size_t host, const Receive& action);
   void act(std::size_t host, const CancelReceive& action);
@@ -150,6 +154,7 @@ class World {
 
   const std::size_t batch_max_;
   const Plant plant_;
+  std::vector<Bytes> sent_;       // ids of tasks
   std::map<Bytes, int> cut_off_;  // job -> runs that ended without a word, and marks that say "started"
   std::mt19937_64 random_;
   Chances chances_;

@@ -47,6 +47,7 @@ void World::send(const Bytes& body) {
 }
 
 void World::send_task(const Bytes& id, bool keep) {
+  sent_.push_back(id);
   const bool quick = id.starts_with("quick");
   const Bytes body = fmt::format(
       R"({{"headrace":1,"id":"{}","task":"app.{}","args":[],"kwargs":{{}},"sent":{},"keep_result":{}}})", id,
@@ -113,7 +114,29 @@ void World::die(std::size_t host) {
   at(now_ + between(100, 5'000), [this, host] { boot(host); });
 }
 
+// Hosts look at the list every second, as far as they run.
+void World::cancel_one() {
+  if (!sent_.empty() && chance(chances_.cancels)) {
+    const Bytes& job = sent_[random_() % sent_.size()];
+    if (runs_done[job] == 0 && !cancelled(job)) objects.emplace("cancel/" + job, "{}");
+  }
+  std::set<Bytes> jobs;
+  for (auto at = objects.lower_bound("cancel/"); at != objects.end() && at->first.starts_with("cancel/");
+       ++at) {
+    jobs.insert(at->first.substr(7));
+  }
+  for (std::size_t host = 0; host < hosts_.size() && !jobs.empty(); ++host) {
+    tell(host, now_ + between(1, 20), [this, jobs](Pool& pool) { pool.cancel(jobs, instant()); });
+  }
+}
+
+bool World::cancelled(const Bytes& job) const {
+  const auto result = objects.find("result/" + job);
+  return result != objects.end() && result->second.contains(R"("state":"cancelled")");
+}
+
 void World::every_second() {
+  cancel_one();
   for (std::size_t host = 0; host < hosts_.size(); ++host) {
     if (!hosts_[host].pool) continue;
     if (chance(chances_.host_dies)) die(host);
@@ -240,7 +263,9 @@ void World::check_deleted(const Message& message) {
     const auto result = objects.find(task::result_key(id));
     const Bytes state = result != objects.end() ? member(result->second, "state") : Bytes();
     const bool done = kept ? state == "done" : runs_done[id] > 0;
-    if (!done && !dead.contains(id)) broke("a message was deleted before the end of " + id + " was stored");
+    if (!done && !dead.contains(id) && state != "cancelled") {
+      broke("a message was deleted before the end of " + id + " was stored");
+    }
     if (kept && done && dead.contains(id)) broke(id + " is both done and dead");
   }
 }
@@ -328,7 +353,7 @@ void World::act(std::size_t host, const GetObject& action) {
 void World::act(std::size_t host, const EraseObject& action) {
   request(host, action.op, action.timeout, [this, action]() -> Outcome<Bytes> {
     const Bytes job = action.key.substr(action.key.find('/') + 1);
-    if (runs_done[job] == 0) broke(action.key + " was erased before the job's end");
+    if (runs_done[job] == 0 && !cancelled(job)) broke(action.key + " was erased before the job's end");
     objects.erase(action.key);
     return Bytes();
   });
@@ -402,11 +427,30 @@ void World::act(std::size_t host, const WriteFrame& action) {
   const auto found = hosts_[host].processes.find(action.child);
   if (found == hosts_[host].processes.end()) return;
   if (member(action.frame, "op") == "stop") return end_process(host, action.child, {});
+  if (member(action.frame, "op") == "cancel") {
+    return told_to_end(host, action.child, member(action.frame, "id"));
+  }
   if (found->second.lease == Nanos{}) broke("a job was given to a child without a lease");
   const auto frame = codec::parse_json(action.frame);
   const auto ordinal = static_cast<std::uint64_t>(frame->find("n")->as_int().value_or(0));
   found->second.inbox.emplace_back(ordinal, member(action.frame, "id"));
   if (found->second.job.empty()) begin_next(host, action.child);
+}
+
+// Half of the handlers listen.
+void World::told_to_end(std::size_t host, ChildId child, const Bytes& job) {
+  const Process& process = hosts_[host].processes.at(child);
+  if (process.job != job || chance(500)) return;
+  at(now_ + between(1, 3'000), [this, host, life = hosts_[host].life, child, job, run = process.run] {
+    if (hosts_[host].life != life) return;
+    const auto found = hosts_[host].processes.find(child);
+    if (found == hosts_[host].processes.end() || found->second.run != run || found->second.job != job) return;
+    found->second.job.clear();
+    const Bytes frame =
+        fmt::format(R"({{"op":"failed","id":"{}","type":"C","message":"m","retry":true}})", job);
+    tell(host, now_ + 1, [this, child, frame](Pool& pool) { said(pool, child, frame); });
+    begin_next(host, child);
+  });
 }
 
 void World::begin_next(std::size_t host, ChildId child) {

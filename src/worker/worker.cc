@@ -1,7 +1,7 @@
 #include "worker/worker.h"
 
-#include "codec/json.h"
 #include "os/linux/process.h"
+#include "task/names.h"
 #include "worker/memory.h"
 
 #include <boost/asio/as_tuple.hpp>
@@ -54,6 +54,18 @@ Worker::Worker(WorkerSetup setup, WorkerHooks hooks, System system)
       sqs_(services_),
       s3_(services_),
       pool_(setup_.pool, system.entropy),
+      caretaker_({.runtime = runtime_, .sqs = sqs_, .s3 = s3_, .clock = system.clock, .log = system.log},
+                 task::system_bucket(setup_.app),
+                 {.paused =
+                      [this](std::set<Bytes> queues) {
+                        pool_.pause(std::move(queues), now());
+                        carry_out();
+                      },
+                  .cancelled =
+                      [this](std::set<Bytes> jobs) {
+                        pool_.cancel(std::move(jobs), now());
+                        carry_out();
+                      }}),
       server_(runtime_, *this, clock_, system.entropy, hr::Log(system.log)),
       timer_(runtime_.context()) {}
 
@@ -61,7 +73,8 @@ Worker::~Worker() = default;
 
 Status Worker::start() {
   HR_TRY(os::adopt_orphans());
-  return server_.listen(net::UnixAddress{setup_.control, 0660});
+  const std::string path = setup_.predecessor != 0 ? setup_.control + ".next" : setup_.control;
+  return server_.listen(net::UnixAddress{path, 0660});
 }
 
 Exit Worker::run() {
@@ -73,6 +86,7 @@ Exit Worker::run() {
   carry_out();
   runtime_.run();
   children_.clear();  // and their groups
+  if (took_over_ && !replaced_) ::unlink(setup_.control.c_str());
   return exit_.value_or(Exit{Exit::How::kFailed, "it was stopped"});
 }
 
@@ -104,7 +118,7 @@ net::Task<void> Worker::keep_time() {
     if (clock_.boottime() + kTickAtMost / 2 >= armed_) {
       armed_ = Nanos::max();
       pool_.tick(now());
-      hooks_.alive();
+      if (!replaced_) hooks_.alive();
     }
     carry_out();
     if (armed_ == Nanos::max()) arm();
@@ -126,11 +140,18 @@ net::Task<void> Worker::watch_memory() {
 }
 
 net::Task<void> Worker::wait_for_signals() {
-  asio::signal_set signals(runtime_.context(), SIGTERM, SIGINT);
+  asio::signal_set signals(runtime_.context(), SIGTERM, SIGINT, SIGHUP);
   for (;;) {
     const auto [error, signal] = co_await signals.async_wait(kAwait);
     if (error) co_return;
-    if (!pool_.draining()) hooks_.stopping();
+    if (signal == SIGHUP) {
+      const auto begun = start_successor();
+      if (!begun) act(Say{Severity::kError, "successor_failed", {{"reason", begun.error().message}}});
+      continue;
+    }
+    if (!pool_.draining() && !replaced_) hooks_.stopping();
+    if (successor_ != 0 && !replaced_) processes_.signal_one(successor_, SIGTERM);
+    if (pool_.draining() && predecessor_lives()) processes_.signal_one(setup_.predecessor, SIGTERM);
     pool_.drain(setup_.drain, now());
     carry_out();
   }
@@ -145,7 +166,7 @@ void Worker::act(const Say& action) {
 
 void Worker::act(Exit action) {
   exit_ = std::move(action);
-  runtime_.stop();
+  if (!runtime_.spawn(gate_, "worker.leave", leave())) runtime_.stop();
 }
 
 // ---- processes
@@ -168,6 +189,11 @@ void Worker::act(const Spawn& action) {
   child->socket.assign(asio::local::stream_protocol(), channel);
   children_[id] = child;
   runtime_.spawn(gate_, "worker.listen", listen(child));
+}
+
+int Worker::pid_of(ChildId child) const {
+  const auto found = children_.find(child);
+  return found != children_.end() ? found->second->process->pid() : 0;
 }
 
 void Worker::act(const Kill& action) {
@@ -275,63 +301,12 @@ void Worker::reap_all() {
                          .begun = child->process->begun()},
                         now());
     }
+    if (seen.si_pid == successor_) successor_ended();
     ::waitpid(seen.si_pid, nullptr, 0);
   }
   // What a child left behind is ours now, and so is, once that has ended, what it left behind in its turn.
   if (any) kill_strays(processes_, [this](ChildId id) { return children_.contains(id); });
   carry_out();
-}
-
-// ---- control
-
-net::Task<net::Response> Worker::handle(net::RequestHead& head, net::RequestBody&) {
-  net::Response response;
-  response.headers.add("Content-Type", "application/json");
-  response.headers.add("Cache-Control", "no-store");
-  if (head.method != "GET" || head.target != "/status") {
-    response.status = 404;
-    response.body = "{\"error\":\"known here: GET /status\"}\n";
-    co_return response;
-  }
-  const PoolStatus status = pool_.status();
-  Bytes text;
-  codec::JsonWriter out(text);
-  out.begin_object().field("pool", setup_.pool.name).field("pid", std::int64_t{::getpid()});
-  out.field("draining", status.draining).key("queues").begin_array();
-  for (const Bytes& queue : status.queues) out.string(queue);
-  out.end_array().key("children").begin_array();
-  for (const ChildStatus& child : status.children) {
-    const auto running = children_.find(child.id);
-    out.begin_object().field("child", std::int64_t{child.id});
-    out.field("pid", std::int64_t{running != children_.end() ? running->second->process->pid() : 0});
-    out.field("state", to_string(child.state)).field("job", child.job).field("task", child.task);
-    out.field("ahead", static_cast<std::int64_t>(child.ahead));
-    out.field("since", to_ms(child.since)).end_object();
-  }
-  const PoolCounts& counts = status.counts;
-  out.end_array().key("counts").begin_object();
-  for (const auto& [name, count] :
-       {std::pair("received", counts.received), std::pair("done", counts.done),
-        std::pair("failed", counts.failed), std::pair("dead", counts.dead),
-        std::pair("crashed", counts.crashed), std::pair("released", counts.released),
-        std::pair("lost", counts.lost), std::pair("parked", counts.parked)}) {
-    out.field(name, static_cast<std::int64_t>(count));
-  }
-  out.end_object().field("held", static_cast<std::int64_t>(status.held));
-  const remote::RequestCounts& asked = services_.counts();
-  const std::uint64_t ended = counts.done + counts.dead;
-  out.key("requests").begin_object().field("sqs", static_cast<std::int64_t>(asked.sqs));
-  out.field("s3", static_cast<std::int64_t>(asked.s3))
-      .field("repeated", static_cast<std::int64_t>(asked.repeated));
-  out.field("throttled", static_cast<std::int64_t>(asked.throttled)).key("per_job");
-  if (ended == 0) {
-    out.null();
-  } else {
-    out.number(static_cast<double>(asked.sqs + asked.s3) / static_cast<double>(ended));
-  }
-  out.end_object().field("conditional_writes", conditional_writes_).end_object();
-  response.body = text + "\n";
-  co_return response;
 }
 
 }  // namespace hr::worker

@@ -1,9 +1,10 @@
 // One running pool: carries out what the pool decides, with real requests, processes and clocks, and answers
-// GET /status on its control socket. Owned by its command; everything happens on the reactor's thread, which
-// must be the program's main one.
+// on its control socket (docs/control.md). Owned by its command; everything happens on the reactor's thread,
+// which must be the program's main one.
 #pragma once
 
 #include "base/log.h"
+#include "codec/json.h"
 #include "net/runtime.h"
 #include "net/server.h"
 #include "os/clock.h"
@@ -11,6 +12,7 @@
 #include "remote/s3.h"
 #include "remote/services.h"
 #include "remote/sqs.h"
+#include "worker/caretaker.h"
 #include "worker/pool.h"
 #include "worker/preparation.h"
 #include "worker/process.h"
@@ -33,8 +35,11 @@ struct WorkerSetup {
   ChildSetup child;
   remote::ServicesSetup services;
   Create create = Create::kMissing;
-  std::string control;  // a unix socket's path
+  std::string control;    // a unix socket's path
+  std::string operators;  // a group whose members may change things there; empty: none
   Duration drain = 30s;
+  std::vector<std::string> again = {};  // the command line that starts a successor
+  int predecessor = 0;                  // the worker that this one takes over from; 0: none
 };
 
 // What whoever started this program wants to hear of.
@@ -42,6 +47,8 @@ struct WorkerHooks {
   std::function<void()> ready;
   std::function<void()> stopping;
   std::function<void()> alive;  // at least once a second while the reactor runs
+  std::function<void(Severity)> log_level;
+  std::function<void(int pid)> replaced;  // another process is this pool's from now on
 };
 
 class Worker final : public net::Handler {
@@ -67,6 +74,15 @@ class Worker final : public net::Handler {
   void carry_out();  // whatever the pool has to say
   void arm();
 
+  // worker_handover.cc: one process of a pool after the other
+  Status start_successor();
+  net::Task<void> take_over();
+  net::Task<net::Response> handed_over(std::uint32_t peer_pid);
+  void successor_ended();
+  bool predecessor_lives() const;
+  net::Task<void> leave();
+  net::Task<void> die_with_parent();
+
   void act(Receive action);
   void act(CancelReceive action);
   void act(ChangeVisibility action);
@@ -83,6 +99,11 @@ class Worker final : public net::Handler {
   void act(const WriteFrame& action);
   void act(const Say& action);
   void act(Exit action);
+
+  net::Task<net::Response> change(std::string_view what, const codec::Json& asked, std::uint32_t peer_pid);
+  int pid_of(ChildId child) const;  // 0: it has ended
+  Bytes status_text() const;
+  Bytes jobs_text() const;
 
   net::Task<void> receive(Receive action, std::shared_ptr<remote::Cancel> cancel);
   net::Task<void> change_visibility(ChangeVisibility action);
@@ -113,6 +134,7 @@ class Worker final : public net::Handler {
   remote::Sqs sqs_;
   remote::S3 s3_;
   Pool pool_;
+  Caretaker caretaker_;
   net::Server server_;
   net::Gate gate_;
   boost::asio::steady_timer timer_;
@@ -122,6 +144,8 @@ class Worker final : public net::Handler {
   std::vector<QueueUrls> urls_;                           // by the pool's index
   std::optional<Exit> exit_;
   bool conditional_writes_ = false;  // the bucket honours If-None-Match, as it has shown
+  int successor_ = 0;                // its pid, while it starts and after
+  bool replaced_ = false, took_over_ = false;
   bool carrying_ = false;
 };
 

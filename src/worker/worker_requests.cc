@@ -175,13 +175,19 @@ net::Task<void> Worker::prepare(Ready ready) {
     backoff = std::min(backoff * 2, kPrepareBackoffMax);
   }
   co_await prove_conditions();
+  co_await caretaker_.look();
   if (pool_.draining()) co_return;
+  if (setup_.predecessor != 0) co_await take_over();
+  if (exit_) co_return;
   pool_.prepared(setup.polled, sqs_.batch_max(), now());
   carry_out();
   act(Say{Severity::kNotice,
           "worker_ready",
           {{"pool", setup_.pool.name}, {"queues", fmt::format("{}", fmt::join(setup.polled, ","))}}});
   hooks_.ready();
+  runtime_.spawn(gate_, "worker.watch", caretaker_.watch());
+  runtime_.spawn(gate_, "worker.later", caretaker_.send_later());
+  runtime_.spawn(gate_, "worker.sweep", caretaker_.sweep());
 }
 
 // What must be decided once, by whichever host comes first, is decided by a conditional write.

@@ -249,3 +249,47 @@ def test_a_message_that_is_taken_away_from_a_running_job_harms_nobody(place: Pla
     assert place.result(job)["result"] == 1
     until(lambda: worker.status()["held"] == 0)
     goes_on(place)
+
+
+# ---- cancelled, used up, remembered
+
+
+def test_a_handler_that_holds_the_interpreter_is_cancelled_too(place: Place) -> None:
+    source = "import ctypes\n@headrace.task\ndef hang() -> None:\n    ctypes.PyDLL(None).sleep(1000)\n"
+    worker = started(place, source).worker()
+    job = place.send("hang")
+    worker.busy_child()
+    assert place.headrace("cancel", job, "--wait", "60").returncode == 0
+    goes_on(place)
+
+
+def test_a_child_without_descriptors_is_replaced(place: Place) -> None:
+    source = (
+        "kept = []\n"
+        f"@headrace.task(retries=3, {FAST})\ndef leak() -> str:\n"
+        "    if headrace.current().attempt == 1:\n"
+        "        while True:\n            kept.append(os.open('/dev/null', os.O_RDONLY))\n"
+        "    return 'mended'\n"
+    )
+    worker = started(place, source).worker()
+    child = goes_on(place)
+    job = place.send("leak")
+    result = place.result(job)
+    assert (result["result"], result["attempts"]) == ("mended", 2)
+    assert goes_on(place) != child
+    assert "reason=descriptors" in worker.wait_for("child_retired")[0]
+    assert worker.status()["counts"]["crashed"] == 0
+
+
+def test_the_last_log_lines_of_what_died_are_kept(place: Place) -> None:
+    source = (
+        "@headrace.task(retries=0)\ndef talks() -> None:\n"
+        "    for number in range(50):\n        headrace.current().log.info('step %d', number)\n"
+        "    raise ValueError('at last')\n"
+    )
+    started(place, source).worker()
+    job = place.send("talks")
+    log = place.result(job)["error"]["log"].splitlines()
+    assert len(log) == 20 and log[-1] == "info step 49"
+    shown = place.headrace("dead", "show", job).stdout
+    assert "step 49" in shown and "step 29" not in shown

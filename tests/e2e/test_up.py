@@ -161,7 +161,7 @@ def test_a_second_up_on_the_state_folder_is_refused(up: Up) -> None:
     assert up.curl("/_headrace/ready")
 
 
-@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_in_reverse_order_and_leaves_no_process(asked: signal.Signals) -> None:
     with running(web="daemon") as up:
         lines = list(up.place.processes().values())

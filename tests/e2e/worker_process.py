@@ -107,6 +107,18 @@ class Place:
             check=True,
         ).stdout
 
+    def headrace(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """One of the program's other commands, as a person in this folder would call it."""
+        return subprocess.run(
+            [str(binary()), *words],
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
     def object(self, key: str) -> dict[str, Any] | None:
         try:
             body = self.client("s3").get_object(Bucket="headrace-shop", Key=key)["Body"]

@@ -124,9 +124,50 @@ def test_a_delay_is_the_queues_and_stands_in_the_envelope(headrace: Any, add: An
     job = add.using(delay=0.5, id=chosen).delay(1)
     assert job.id == chosen
     assert headrace.queues()[queue] == headrace.Depth(waiting=0, running=0, delayed=1)
-    with pytest.raises(ValueError, match="from 0 to 900 seconds"):
-        add.using(delay=901)
-    assert add.using(delay=900).options.delay == 900
+    with pytest.raises(ValueError, match="from 0 to 31622400 seconds"):
+        add.using(delay=366 * 86_400 + 1)
+    assert add.using(delay=366 * 86_400).options.delay == 366 * 86_400
+
+
+def test_a_longer_delay_than_the_queues_waits_in_the_bucket(headrace: Any, add: Any, queue: str) -> None:
+    headrace.Bucket(f"headrace-{APP}").create()
+    add.using(delay=900).delay(1)
+    jobs = [add.using(delay=901).delay(2), *add.using(delay=86_400).many([(3,)])]
+    assert headrace.queues()[queue] == headrace.Depth(waiting=0, running=0, delayed=1)
+    bucket = headrace.Bucket(f"headrace-{APP}")
+    found = {entry.key.rpartition("/")[2]: entry.key for entry in bucket.list("later/")}
+    for job in jobs:
+        later = json.loads(bucket.get(found[job.id]))
+        envelope = json.loads(later["message"])
+        assert (later["queue"], envelope["id"], envelope["not_before"]) == (queue, job.id, later["due"])
+        minute = time.strftime("%Y%m%d%H%M", time.gmtime(later["due"] // 1000))
+        assert found[job.id] == f"later/{minute}/{job.id}"
+
+
+def test_a_cancelled_job_is_asked_for_once_and_raises(headrace: Any, add: Any) -> None:
+    headrace.Bucket(f"headrace-{APP}").create()
+    job = add.delay(1)
+    assert job.cancel() and job.cancel()
+    bucket = headrace.Bucket(f"headrace-{APP}")
+    assert [entry.key for entry in bucket.list(f"cancel/{job.id}")] == [f"cancel/{job.id}"]
+    bucket.put(f"result/{job.id}", json.dumps({"v": 1, "id": job.id, "state": "cancelled"}))
+    with pytest.raises(headrace.Cancelled, match=job.id):
+        job.result(timeout=5)
+    assert not job.cancel()
+
+
+def test_a_trace_goes_from_a_sender_to_its_message(headrace: Any, add: Any, queue: str) -> None:
+    from headrace import _trace
+
+    parent = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    token = _trace.traceparent.set(_trace.below(parent))
+    add.delay(1)
+    _trace.traceparent.reset(token)
+    add.delay(2)
+    traced, plain = sorted(receive(headrace, queue), key=lambda envelope: envelope["args"])
+    told = traced["trace"]["traceparent"]
+    assert told.startswith(parent[:36]) and told.endswith("-01") and told != parent
+    assert "traceparent" not in plain["trace"]
 
 
 def test_large_arguments_go_to_the_bucket_first(headrace: Any, queue: str) -> None:

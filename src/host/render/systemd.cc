@@ -292,7 +292,8 @@ std::string worker(const Machine& machine, const Node& node) {
        .folder = machine.config.app.root,
        .keys = all_here(machine),
        .stop = 40s,
-       .more = "Slice=headrace-worker.slice\nKillMode=mixed\nSyslogIdentifier=headrace-worker\n"
+       .more = "ExecReload=/bin/kill -HUP $MAINPID\n"
+               "Slice=headrace-worker.slice\nKillMode=mixed\nSyslogIdentifier=headrace-worker\n"
                "RuntimeDirectory=headrace/"
                "worker-%i\nRuntimeDirectoryMode=0750\nOOMScoreAdjust=300\nOOMPolicy=continue\n" +
                environment(machine) + user_sandbox(machine)});
