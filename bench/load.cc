@@ -4,7 +4,8 @@
 //
 //   bench_load SCENARIO --target 127.0.0.1:PORT [--connections 64] [--seconds 5] [--warmup 1] [--bytes 300]
 //              [--queue-url URL] [--bucket NAME] [--keys-per-connection 16] [--path /p]
-//   SCENARIO: send | batch | cycle | put | get | raw-post | raw-get
+//              [--count N]
+//   SCENARIO: send | batch | cycle | round | put | get | raw-post | raw-get
 // Credentials: HEADRACE_KEY_ID and HEADRACE_KEY_SECRET in the environment.
 #include "base/bytes.h"
 #include "base/time.h"
@@ -45,6 +46,7 @@ struct Options {
   double warmup = 1;
   std::size_t bytes = 300;
   int keys_per_connection = 16;
+  std::int64_t count = 0;
 };
 
 [[noreturn]] void give_up(const std::string& reason) {
@@ -118,39 +120,64 @@ class Repeated : public Scenario {
   int worth_;
 };
 
-// Receive(10), then DeleteBatch(10) of what came.
+std::string batch_of_ten(const Signer& signer, const Options& options) {
+  const std::string body(options.bytes, 'x');
+  std::string json = fmt::format(R"({{"QueueUrl":"{}","Entries":[)", options.queue_url);
+  for (int i = 0; i < 10; ++i) {
+    json += fmt::format(R"({}{{"Id":"{}","MessageBody":"{}"}})", i == 0 ? "" : ",", i, body);
+  }
+  return signer.sqs("SendMessageBatch", json + "]}");
+}
+
+// Receive(10), then DeleteBatch(10) of what came; before them SendBatch(10) where a `send` is given.
 class Cycle : public Scenario {
  public:
-  Cycle(const Signer& signer, std::string queue_url)
+  Cycle(const Signer& signer, std::string queue_url, std::string send)
       : signer_(signer),
         queue_url_(std::move(queue_url)),
+        send_(std::move(send)),
         receive_(signer.sqs("ReceiveMessage",
-                            fmt::format(R"({{"QueueUrl":"{}","MaxNumberOfMessages":10}})", queue_url_))) {}
+                            fmt::format(R"({{"QueueUrl":"{}","MaxNumberOfMessages":10}})", queue_url_))),
+        step_(first()) {}
 
-  std::string_view next() override { return handles_.empty() ? std::string_view(receive_) : erase_; }
+  std::string_view next() override {
+    return step_ == Step::kSend ? send_ : step_ == Step::kReceive ? receive_ : erase_;
+  }
 
   int answered(std::string_view body) override {
-    if (!handles_.empty()) return static_cast<int>(std::exchange(handles_, {}).size());
-    constexpr std::string_view kMark = "\"ReceiptHandle\":\"";
-    for (std::size_t at = body.find(kMark); at != body.npos; at = body.find(kMark, at)) {
-      at += kMark.size();
-      handles_.emplace_back(body.substr(at, body.find('"', at) - at));
-    }
-    if (handles_.empty()) return 0;
-    std::string request = fmt::format(R"({{"QueueUrl":"{}","Entries":[)", queue_url_);
-    for (std::size_t i = 0; i < handles_.size(); ++i) {
-      request += fmt::format(R"({}{{"Id":"{}","ReceiptHandle":"{}"}})", i == 0 ? "" : ",", i, handles_[i]);
-    }
-    erase_ = signer_.sqs("DeleteMessageBatch", request + "]}");
-    return 0;
+    const int deleted = step_ == Step::kDelete ? handles_ : 0;
+    if (step_ == Step::kReceive) take_handles(body);
+    step_ = step_ == Step::kSend                      ? Step::kReceive
+            : step_ == Step::kReceive && handles_ > 0 ? Step::kDelete
+                                                      : first();
+    return deleted;
   }
 
  private:
+  enum class Step { kSend, kReceive, kDelete };
+
+  Step first() const { return send_.empty() ? Step::kReceive : Step::kSend; }
+
+  void take_handles(std::string_view body) {
+    constexpr std::string_view kMark = "\"ReceiptHandle\":\"";
+    handles_ = 0;
+    std::string request = fmt::format(R"({{"QueueUrl":"{}","Entries":[)", queue_url_);
+    for (std::size_t at = body.find(kMark); at != body.npos; at = body.find(kMark, at)) {
+      at += kMark.size();
+      request += fmt::format(R"({}{{"Id":"{}","ReceiptHandle":"{}"}})", handles_ == 0 ? "" : ",", handles_,
+                             body.substr(at, body.find('"', at) - at));
+      ++handles_;
+    }
+    erase_ = signer_.sqs("DeleteMessageBatch", request + "]}");
+  }
+
   const Signer& signer_;
   std::string queue_url_;
+  std::string send_;
   std::string receive_;
   std::string erase_;
-  std::vector<std::string> handles_;
+  int handles_ = 0;
+  Step step_;
 };
 
 std::unique_ptr<Scenario> make_scenario(const Options& options, const Signer& signer, int connection) {
@@ -169,13 +196,12 @@ std::unique_ptr<Scenario> make_scenario(const Options& options, const Signer& si
     return std::make_unique<Repeated>(std::vector{signer.sqs("SendMessage", json)}, 1);
   }
   if (options.scenario == "batch") {
-    std::string json = fmt::format(R"({{"QueueUrl":"{}","Entries":[)", options.queue_url);
-    for (int i = 0; i < 10; ++i) {
-      json += fmt::format(R"({}{{"Id":"{}","MessageBody":"{}"}})", i == 0 ? "" : ",", i, body);
-    }
-    return std::make_unique<Repeated>(std::vector{signer.sqs("SendMessageBatch", json + "]}")}, 10);
+    return std::make_unique<Repeated>(std::vector{batch_of_ten(signer, options)}, 10);
   }
-  if (options.scenario == "cycle") return std::make_unique<Cycle>(signer, options.queue_url);
+  if (options.scenario == "cycle") return std::make_unique<Cycle>(signer, options.queue_url, "");
+  if (options.scenario == "round") {
+    return std::make_unique<Cycle>(signer, options.queue_url, batch_of_ten(signer, options));
+  }
   if (options.scenario == "put") return keys("PUT", body);
   if (options.scenario == "get") return keys("GET", "");
   if (options.scenario == "raw-post") {
@@ -208,7 +234,7 @@ class Load {
     const std::int64_t end = measure_from_ + static_cast<std::int64_t>(options_.seconds * 1e9);
     for (auto& connection : connections_) begin(connection);
     epoll_event events[256];
-    while (nanoseconds() < end) {
+    while (nanoseconds() < end && (options_.count == 0 || messages_ < options_.count)) {
       const int n = epoll_wait(epoll_, events, 256, 1'000);
       for (int i = 0; i < n; ++i) ready(*static_cast<Connection*>(events[i].data.ptr), events[i].events);
     }
@@ -300,11 +326,12 @@ class Load {
     getrusage(RUSAGE_SELF, &usage);
     const double cpu = static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                        static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-    fmt::print(R"({{"scenario":"{}","connections":{},"seconds":{:.3f},"requests_per_second":{:.1f},)"
-               R"("messages_per_second":{:.1f},"p50_us":{},"p99_us":{},"client_cpu_seconds":{:.2f}}})"
-               "\n",
-               options_.scenario, options_.connections, seconds, static_cast<double>(requests_) / seconds,
-               static_cast<double>(messages_) / seconds, percentile(0.5), percentile(0.99), cpu);
+    fmt::print(
+        R"({{"scenario":"{}","connections":{},"seconds":{:.3f},"requests_per_second":{:.1f},)"
+        R"("messages":{},"messages_per_second":{:.1f},"p50_us":{},"p99_us":{},"client_cpu_seconds":{:.2f}}})"
+        "\n",
+        options_.scenario, options_.connections, seconds, static_cast<double>(requests_) / seconds, messages_,
+        static_cast<double>(messages_) / seconds, percentile(0.5), percentile(0.99), cpu);
   }
 
   Options options_;
@@ -321,7 +348,7 @@ class Load {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app("Closed-loop HTTP load on a loopback server; prints one JSON object");
-  app.add_option("scenario", options.scenario, "send batch cycle put get raw-post raw-get")->required();
+  app.add_option("scenario", options.scenario, "send batch cycle round put get raw-post raw-get")->required();
   app.add_option("--target", options.target, "address and port");
   app.add_option("--queue-url", options.queue_url);
   app.add_option("--bucket", options.bucket);
@@ -329,8 +356,9 @@ int main(int argc, char** argv) {
   app.add_option("--connections", options.connections)->check(CLI::Range(1, 10'000));
   app.add_option("--seconds", options.seconds)->check(CLI::Range(0.1, 600.0));
   app.add_option("--warmup", options.warmup)->check(CLI::Range(0.0, 60.0));
-  app.add_option("--bytes", options.bytes)->check(CLI::Range(0, 1 << 20));
+  app.add_option("--bytes", options.bytes)->check(CLI::Range(0, 64 << 20));
   app.add_option("--keys-per-connection", options.keys_per_connection)->check(CLI::Range(1, 10'000));
+  app.add_option("--count", options.count, "end after so many messages, however many seconds are left");
   CLI11_PARSE(app, argc, argv);
   Load(options).run();
   return 0;

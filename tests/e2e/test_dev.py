@@ -46,6 +46,7 @@ def test_help_lists_every_command() -> None:
         ["lint", "no/such.cc"],
         ["bench", "--nosuch"],
         ["bench", "--seconds", "many"],
+        ["bench", "--flush-ms", "0.5;2"],
         ["run", "--nosuch"],
         ["run", "--http"],
         ["package", "--nosuch"],

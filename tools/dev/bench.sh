@@ -3,10 +3,12 @@
 
 help() {
   cat <<'END'
-usage: ./dev bench [store|tasks...] [--seconds N] [--repeat N] [--folder FOLDER] [--json FILE]
+usage: ./dev bench [PART...] [--seconds N] [--repeat N] [--flush-ms MS,...] [--folder FOLDER] [--json FILE]
 
-Builds Headrace for release and measures it on this machine beside its yardsticks: the store, the tasks, or
-both. Each measurement takes 3 seconds and is made 3 times, or as often as said. Data goes to a new folder in
+Builds Headrace for release and measures it on this machine (docs/bench.md). Parts, all of them without one:
+store and tasks, beside their yardsticks; sqs and s3, beside npm's fauxqs and s3rver. Each measurement takes
+3 seconds and is made 3 times, or as often as said. With --flush-ms every flush of every contender takes so
+many milliseconds more, as on a slower disk; one pass for each (0,0.5,2). Data goes to a new folder in
 /var/tmp, or to FOLDER; FILE gets all of it as JSON. Close other programs first: spread is part of the result.
 END
 }
@@ -26,9 +28,13 @@ main() {
 check_arguments() {
   while (($#)); do
     case $1 in
-      store | tasks) shift ;;
+      store | tasks | sqs | s3) shift ;;
       --seconds | --repeat)
         [[ ${2:-} =~ ^[0-9]*\.?[0-9]+$ ]] || usage_error "$1 needs a number"
+        shift 2
+        ;;
+      --flush-ms)
+        [[ ${2:-} =~ ^[0-9.]+(,[0-9.]+)*$ ]] || usage_error "$1 needs numbers with commas between them"
         shift 2
         ;;
       --folder | --json) [ -n "${2:-}" ] || usage_error "$1 needs a path"; shift 2 ;;
