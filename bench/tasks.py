@@ -56,9 +56,9 @@ def bare_loop(seconds: float) -> float:
 
 
 class Stack:
-    """A store and one worker pool with one child, on a fresh folder, and a Python that sends to them."""
+    """A store and one worker pool on a fresh folder, and a Python that sends to them."""
 
-    def __init__(self, build: pathlib.Path, folder: pathlib.Path, store: Any) -> None:
+    def __init__(self, build: pathlib.Path, folder: pathlib.Path, store: Any, children: int = 1) -> None:
         self.folder = folder
         folder.mkdir()
         self.store = store
@@ -72,7 +72,7 @@ class Stack:
         config = folder / "headrace.toml"
         config.write_text(
             f'[app]\nname = "bench"\npython = "{self.python}"\n'
-            '[worker.default]\nmodules = ["bench_tasks"]\nqueues = ["bench"]\nprocesses = 1\n'
+            f'[worker.default]\nmodules = ["bench_tasks"]\nqueues = ["bench"]\nprocesses = {children}\n'
         )
         self.environment = os.environ | {
             "HEADRACE_CONFIG": str(config),
@@ -143,11 +143,16 @@ class Stack:
 
     def memory_mib(self) -> float:
         """Proportional set size of the store, the worker and its child."""
-        return sum(_tree_pss_kib(process.pid) for process in (self.store.process, self.worker)) / 1024
+        return tree_pss_mib(self.store.process, self.worker)
 
     def stop(self) -> None:
         self.worker.send_signal(signal.SIGTERM)
         self.worker.wait(timeout=60)
+
+
+def tree_pss_mib(*processes: subprocess.Popen[bytes]) -> float:
+    """Proportional set size of these and all their children."""
+    return sum(_tree_pss_kib(process.pid) for process in processes) / 1024
 
 
 def _tree_pss_kib(pid: int) -> int:

@@ -6,8 +6,8 @@ help() {
 usage: ./dev setup [GROUP...]
 
 Installs the Debian packages of packaging/packages.txt (groups: build run test lint bench, which are all
-without one, and peers) with apt, as root or through sudo, and the npm packages of the client tests. Services
-that come with a package are not started. Says what it installs; installs nothing that is there.
+without one, peers, and rivals) with apt, as root or through sudo, and the npm packages that go with a group.
+Services that come with a package are not started. Says what it installs; installs nothing that is there.
 END
 }
 
@@ -15,7 +15,7 @@ main() {
   local group
   for group in "$@"; do
     case $group in
-      build | run | test | lint | bench | peers) ;;
+      build | run | test | lint | bench | peers | rivals) ;;
       *) usage_error "there is no package group '$group'" ;;
     esac
   done
@@ -30,6 +30,7 @@ setup() {
   install_debian_packages "${groups[@]}"
   case " ${groups[*]} " in *' test '*) install_npm_packages tests/clients ;; esac
   case " ${groups[*]} " in *' lint '*) install_npm_packages tools/lint ;; esac
+  case " ${groups[*]} " in *' rivals '*) install_npm_packages bench/rivals ;; esac
 }
 
 as_root() {
