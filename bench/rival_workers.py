@@ -1,8 +1,8 @@
 """No-op tasks end to end, beside Celery, RQ and BullMQ, each in its fastest setting that loses nothing.
 
 Everybody has two cores for everything, two worker processes, one sending process, a broker that was started
-for this measurement, and two rounds first that are not counted. From just before the first send until the last
-task has run; Headrace's must also have been deleted.
+for this measurement, and two rounds before it that are not counted. From just before the first send until the
+last task has run; Headrace's must also have been deleted.
 """
 
 from __future__ import annotations
