@@ -216,6 +216,8 @@ auto Connection::begin_request() -> Next {
   body_read_ = 0;
   body_waited_ms_ = 0;
   expects_continue_ = parsed.expect_continue && !decoder_.ended();
+  // RFC 9110 10.1.1 allows silence here, but botocore then misreads the connection's next answer.
+  if (parsed.expect_continue && decoder_.ended()) write_interim();
   keep_alive_ = parsed.keep_alive;
   http_1_0_ = parsed.http_1_0;
   to_head_ = parsed.method == "HEAD";

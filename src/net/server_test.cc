@@ -177,6 +177,14 @@ TEST(Server, says_continue_when_the_handler_reads) {
   EXPECT_EQ(body_of(client.response()), "abc");
 }
 
+TEST(Server, says_continue_at_once_to_a_body_of_no_bytes) {
+  TestServer server;
+  Client client = server.tcp();
+  client.send("POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(client.response(false), "HTTP/1.1 100 Continue\r\n\r\n");
+  EXPECT_EQ(status_of(client.response()), 200);
+}
+
 TEST(Server, says_no_continue_when_the_handler_does_not_read) {
   TestServer server;
   Client client = server.tcp();
