@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,9 +20,12 @@ namespace hr::storage {
 // kBuckets: bucket name -> bucket. kObjects: bucket id (8 bytes, big-endian) + key -> object.
 // kBodies: the same key -> body of at most 16 KiB, or the manifest of one that was uploaded in parts; apart
 // from kObjects so that listing does not read it. kUploads: bucket id + key + NUL + upload id (8 bytes,
-// big-endian) -> upload going on. kParts: upload id + part number (2 bytes, big-endian) -> part.
-enum class Table : std::uint8_t { kBuckets, kObjects, kBodies, kUploads, kParts };
-inline constexpr std::size_t kTables = 5;
+// big-endian) -> upload going on. kParts: upload id + part number (2 bytes, big-endian) -> part. kVersions:
+// bucket id + key + NUL + version (8 bytes, big-endian, inverted: the newest first) -> object or delete
+// marker that is not the current object. kNulls: bucket id + key -> the version, among kVersions, that has no
+// id of its own.
+enum class Table : std::uint8_t { kBuckets, kObjects, kBodies, kUploads, kParts, kVersions, kNulls };
+inline constexpr std::size_t kTables = 7;
 
 struct IndexChange {
   Table table = Table::kObjects;
@@ -49,6 +53,8 @@ class Index {
   virtual ~Index() = default;
   virtual Result<std::optional<Bytes>> get(Table table, ByteView key, Patience patience) const = 0;
   virtual std::unique_ptr<Cursor> cursor(Table table) const = 0;
+  // One for each, all over the same moment.
+  virtual std::vector<std::unique_ptr<Cursor>> cursors(std::span<const Table> tables) const = 0;
   // All changes and the new position at once. Visible to reads when it returns; durable only after flush().
   virtual Status apply(const std::vector<IndexChange>& changes, Lsn upto) = 0;
   virtual Status flush() = 0;       // everything applied is durable

@@ -3,13 +3,16 @@
 
 #include "storage/index/memory_index.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <random>
+#include <thread>
 
 namespace hr::storage {
 namespace {
@@ -292,6 +295,37 @@ TEST(RocksdbIndex, is_copied_as_it_stands_while_it_goes_on) {
   const auto copied = *open_rocksdb_index_read_only(copy);
   EXPECT_EQ(copied->applied(), 7U);
   EXPECT_EQ(**copied->get(Table::kObjects, "a", Patience::kAny), "1");
+}
+
+// Each change that counts writes two tables, one of them seldom: no copy has one half of it.
+TEST(RocksdbIndex, is_copied_at_one_position_while_others_change_it) {
+  const TempDir dir;
+  const auto index = *open_rocksdb_index(dir.path());
+  std::atomic<bool> enough = false;
+  std::thread writer([&] {
+    for (Lsn lsn = 1; !enough; ++lsn) {
+      std::vector<IndexChange> changes = {{.table = Table::kObjects, .key = "often", .value = "x"}};
+      if (lsn % 8 == 0) {
+        const Bytes value = std::to_string(lsn);
+        changes.push_back({.table = Table::kObjects, .key = "half", .value = value});
+        changes.push_back({.table = Table::kBodies, .key = "half", .value = value});
+      }
+      ASSERT_TRUE(index->apply(changes, lsn));
+    }
+  });
+  constexpr int kCopies = 12;
+  for (int i = 0; i < kCopies; ++i) {
+    const std::string copy = fmt::format("{}.copy-{}", dir.path(), i);
+    ASSERT_TRUE(index->copy_to(copy));
+    const auto copied = *open_rocksdb_index_read_only(copy);
+    const std::string expected = std::to_string(copied->applied() / 8 * 8);
+    for (const Table table : {Table::kObjects, Table::kBodies}) {
+      EXPECT_EQ((*copied->get(table, "half", Patience::kAny)).value_or("0"), expected) << "copy " << i;
+    }
+    std::filesystem::remove_all(copy);
+  }
+  enough = true;
+  writer.join();
 }
 
 TEST(RocksdbIndex, makes_the_folders_above_it) {

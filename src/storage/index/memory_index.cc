@@ -57,6 +57,15 @@ std::unique_ptr<Cursor> MemoryIndex::cursor(Table table) const {
   return std::make_unique<MapCursor>(tables_[std::to_underlying(table)], mutex_);
 }
 
+std::vector<std::unique_ptr<Cursor>> MemoryIndex::cursors(std::span<const Table> tables) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::unique_ptr<Cursor>> out;
+  for (const Table table : tables) {
+    out.push_back(std::make_unique<MapCursor>(tables_[std::to_underlying(table)], mutex_));
+  }
+  return out;
+}
+
 Status MemoryIndex::apply(const std::vector<IndexChange>& changes, Lsn upto) {
   const std::lock_guard lock(mutex_);
   HR_CHECK(upto >= applied_);

@@ -20,6 +20,7 @@ class MemoryIndex final : public Index {
 
   Result<std::optional<Bytes>> get(Table table, ByteView key, Patience patience) const override;
   std::unique_ptr<Cursor> cursor(Table table) const override;
+  std::vector<std::unique_ptr<Cursor>> cursors(std::span<const Table> tables) const override;
   Status apply(const std::vector<IndexChange>& changes, Lsn upto) override;
   Status flush() override;
   Lsn applied() const override;

@@ -29,7 +29,8 @@ constexpr int kOpenFilesMax = 256;
 constexpr std::size_t kInfoLogBytes = 1U << 20;
 
 // Column families: the position stands in the default one, each table has its own.
-constexpr std::array kFamilies = {"default", "buckets", "objects", "bodies", "uploads", "parts"};
+constexpr std::array kFamilies = {"default", "buckets", "objects",  "bodies",
+                                  "uploads", "parts",   "versions", "nulls"};
 constexpr std::string_view kPositionKey = "position";
 constexpr std::uint8_t kPositionVersion = 1;
 
@@ -72,6 +73,7 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families() {
     all[2].options.compression = rocksdb::kLZ4Compression;
   }
   all[3].options.write_buffer_size = kBodyBufferBytes;
+  all[6].options = all[2].options;
   return all;
 }
 
@@ -137,6 +139,7 @@ class RocksIndex final : public Index {
   Status load_position();
   Result<std::optional<Bytes>> get(Table table, ByteView key, Patience patience) const override;
   std::unique_ptr<Cursor> cursor(Table table) const override;
+  std::vector<std::unique_ptr<Cursor>> cursors(std::span<const Table> tables) const override;
   Status apply(const std::vector<IndexChange>& changes, Lsn upto) override;
   Status flush() override;
   Status copy_to(const std::string& path) const override;
@@ -187,6 +190,22 @@ std::unique_ptr<Cursor> RocksIndex::cursor(Table table) const {
   return std::make_unique<RocksCursor>(std::move(at), path_);
 }
 
+std::vector<std::unique_ptr<Cursor>> RocksIndex::cursors(std::span<const Table> tables) const {
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  for (const Table table : tables) handles.push_back(family(table));
+  std::vector<rocksdb::Iterator*> made;
+  rocksdb::ReadOptions options;
+  options.snapshot = db_->GetSnapshot();
+  const rocksdb::Status status = db_->NewIterators(options, handles, &made);
+  db_->ReleaseSnapshot(options.snapshot);  // the iterators hold what they read
+  HR_CHECK(status.ok());                   // it fails for options that it does not know, and there are none
+  std::vector<std::unique_ptr<Cursor>> out;
+  for (rocksdb::Iterator* at : made) {
+    out.push_back(std::make_unique<RocksCursor>(std::unique_ptr<rocksdb::Iterator>(at), path_));
+  }
+  return out;
+}
+
 Status RocksIndex::apply(const std::vector<IndexChange>& changes, Lsn upto) {
   HR_CHECK(upto >= applied());
   rocksdb::WriteBatch batch;
@@ -219,12 +238,16 @@ Status RocksIndex::flush() {
   return {};
 }
 
-// RocksDB flushes all families together (atomic_flush), so the copy stands at one position too.
+// All families are flushed together, so the copy stands at one position. The flush is asked for here, with
+// the families named: the one that a checkpoint makes for itself chooses them before it stops the writers
+// (RocksDB 7.8, FlushForGetLiveFiles) and would miss one that a write meanwhile fills.
 Status RocksIndex::copy_to(const std::string& path) const {
+  constexpr std::uint64_t kNoFlush = UINT64_MAX;
+  rocksdb::Status status = db_->Flush({}, handles_);
   rocksdb::Checkpoint* made = nullptr;
-  rocksdb::Status status = rocksdb::Checkpoint::Create(db_.get(), &made);
+  if (status.ok()) status = rocksdb::Checkpoint::Create(db_.get(), &made);
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
-  if (status.ok()) status = checkpoint->CreateCheckpoint(path);
+  if (status.ok()) status = checkpoint->CreateCheckpoint(path, kNoFlush);
   if (!status.ok()) return failed("copying", status);
   return {};
 }
