@@ -76,6 +76,7 @@ class Checker {
   Status messages();
   Status buckets();
   Status objects();
+  Status indexed(storage::Table table, ByteView key, ByteView value);
   Status uploads();
   // The MD5 of a body's file, in binary; empty where bodies are not read.
   Result<Bytes> blob(const storage::BlobName& name, std::uint64_t bytes, const std::string& of);
@@ -83,8 +84,9 @@ class Checker {
               const std::string& etag);
   Status pieces(const object::Manifest& manifest, const std::string& of, const std::string& etag);
   void note_late(const object::Application& applied);
+  void note_late(const object::VersionChange& change);
   Status late_objects();
-  Status object_of(ByteView value, const std::string& name,
+  Status object_of(const object::Object& object, const std::string& name,
                    const std::function<Result<std::optional<Bytes>>()>& body);
   bool is_late(ByteView key) const { return late_.contains(key) || late_.contains(key.substr(0, 8)); }
   template <class F>
@@ -101,7 +103,7 @@ class Checker {
   // Index keys that the log changes after the index's position, and prefixes of the parts it lets go: what
   // the index says of them is old.
   std::set<Bytes, std::less<>> late_;
-  // Of the objects among them: the newest value, and the manifest of one in parts.
+  // Of the objects among them, by bucket, key and version: the newest value, and the body or the manifest.
   struct LateObject {
     Bytes value;
     std::optional<Bytes> body;
@@ -136,7 +138,6 @@ Status Checker::record(const storage::RecoveredRecord& r) {
       damaged(where() + applied.error().message);
     } else if (r.lsn > index_.applied()) {
       note_late(*applied);
-      if (applied->closed) late_.insert(object::parts_prefix(applied->closed->upload));
     }
     return {};
   }
@@ -212,19 +213,32 @@ Status Checker::buckets() {
 }
 
 Status Checker::objects() {
-  return each(storage::Table::kObjects, [&](ByteView key, ByteView value) -> Status {
-    if (is_late(key)) return {};
-    const std::string name = fmt::format("object \"{}\"", printable(object::key_in_bucket(key)));
-    return object_of(value, name,
-                     [&] { return index_.get(storage::Table::kBodies, key, storage::Patience::kAny); });
+  HR_TRY(each(storage::Table::kObjects, [&](ByteView key, ByteView value) -> Status {
+    return is_late(key) ? Status() : indexed(storage::Table::kObjects, key, value);
+  }));
+  return each(storage::Table::kVersions, [&](ByteView key, ByteView value) -> Status {
+    HR_ASSIGN(const auto place, object::decode_version_key(key));
+    if (is_late(object::object_key(place.bucket, place.key))) return {};
+    return indexed(storage::Table::kVersions, key, value);
   });
+}
+
+Status Checker::indexed(storage::Table table, ByteView key, ByteView value) {
+  const std::string name = fmt::format("object \"{}\"", printable(object::key_in_bucket(key)));
+  const auto object = object::decode_object(value);
+  if (!object) return std::unexpected(Error(object.error()).in(name));
+  HR_ASSIGN(const Bytes place, object::body_key_of(table, key, object->version));
+  return object_of(*object, name,
+                   [&] { return index_.get(storage::Table::kBodies, place, storage::Patience::kAny); });
 }
 
 // What the log says of them and the index does not yet.
 Status Checker::late_objects() {
   for (const auto& [key, late] : late_objects_) {
     const std::string name = fmt::format("object \"{}\"", printable(object::key_in_bucket(key)));
-    HR_TRY(noted(object_of(late.value, name, [&] { return Result<std::optional<Bytes>>(late.body); })));
+    const auto object = object::decode_object(late.value);
+    HR_TRY(noted(object ? object_of(*object, name, [&] { return Result<std::optional<Bytes>>(late.body); })
+                        : Status(std::unexpected(Error(object.error()).in(name)))));
   }
   return {};
 }
@@ -232,39 +246,62 @@ Status Checker::late_objects() {
 void Checker::note_late(const object::Application& applied) {
   for (const storage::IndexChange& change : applied.changes) {
     late_.insert(change.key);
-    if (change.table == storage::Table::kObjects) {
-      if (change.value) {
-        late_objects_[change.key] = {.value = *change.value, .body = {}};
-      } else {
-        late_objects_.erase(change.key);
-      }
+    if (change.table != storage::Table::kObjects) continue;
+    const Bytes place = object::version_key_of(change.key, 0);
+    if (change.value) {
+      late_objects_[place] = {.value = *change.value, .body = {}};
+    } else {
+      late_objects_.erase(place);
     }
   }
   for (const storage::IndexChange& change : applied.changes) {
-    const auto object = late_objects_.find(change.key);
-    if (change.table == storage::Table::kBodies && object != late_objects_.end())
-      object->second.body = change.value;
+    if (change.table != storage::Table::kBodies) continue;
+    const auto object = late_objects_.find(object::version_key_of(change.key, 0));
+    if (object != late_objects_.end()) object->second.body = change.value;
   }
+  if (applied.version) note_late(*applied.version);
+  if (applied.closed) late_.insert(object::parts_prefix(applied.closed->upload));
 }
 
-Status Checker::object_of(ByteView value, const std::string& name,
+void Checker::note_late(const object::VersionChange& change) {
+  using What = object::VersionChange::What;
+  late_.insert(object::object_key(change.bucket, change.key));
+  const Bytes place = object::version_key(change.bucket, change.key, change.version);
+  if (change.what == What::kRemove) late_objects_.erase(place);
+  if (change.what == What::kSet) {
+    if (const auto known = late_objects_.find(place); known != late_objects_.end()) {
+      known->second.value = change.object;
+    }
+  }
+  if (change.what != What::kPut && change.what != What::kMarker) return;
+  if (!change.numbered) {  // it takes the place of the one that has no id of its own
+    const Bytes prefix = object::versions_prefix(change.bucket, change.key);
+    for (auto at = late_objects_.lower_bound(prefix);
+         at != late_objects_.end() && at->first.starts_with(prefix);) {
+      const auto object = object::decode_object(at->second.value);
+      at = object && !object->numbered ? late_objects_.erase(at) : std::next(at);
+    }
+  }
+  late_objects_[place] = {.value = change.object, .body = change.body};
+}
+
+Status Checker::object_of(const object::Object& object, const std::string& name,
                           const std::function<Result<std::optional<Bytes>>()>& body_of) {
-  const auto object = object::decode_object(value);
-  if (!object) return std::unexpected(Error(object.error()).in(name));
+  if (object.delete_marker) return {};
   ++report_.objects;
-  if (object->blob) return body(*object->blob, object->bytes, name, object->etag);
+  if (object.blob) return body(*object.blob, object.bytes, name, object.etag);
   HR_ASSIGN(const auto stored, body_of());
   if (!stored) return fail(Errc::kCorrupt, name + ": its body is not in the index");
-  if (object->parts > 0) {
+  if (object.parts > 0) {
     const auto manifest = object::decode_manifest(*stored);
     if (!manifest) return std::unexpected(Error(manifest.error()).in(name));
-    return pieces(*manifest, name, object->etag);
+    return pieces(*manifest, name, object.etag);
   }
-  if (stored->size() != object->bytes) {
+  if (stored->size() != object.bytes) {
     return fail(Errc::kCorrupt, fmt::format("{}: its body is {} bytes long instead of {}", name,
-                                            stored->size(), object->bytes));
+                                            stored->size(), object.bytes));
   }
-  if (!is_md5(object->etag) || to_hex(md5_of(*stored)) == object->etag) return {};
+  if (!is_md5(object.etag) || to_hex(md5_of(*stored)) == object.etag) return {};
   return fail(Errc::kCorrupt, name + ": its body is not what was stored: its MD5 is another one");
 }
 

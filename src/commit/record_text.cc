@@ -90,8 +90,9 @@ struct QueueText {
 
 struct ObjectText {
   std::string operator()(const object::Bucket& r) const {
-    return fmt::format("BucketSet bucket={} account={} name={} notifications={}", number(r.id), r.account,
-                       printable(r.name), r.notifications.size());
+    return fmt::format("BucketSet bucket={} account={} name={} notifications={} versioning={} settings={}",
+                       number(r.id), r.account, printable(r.name), r.notifications.size(),
+                       static_cast<int>(r.versioning), r.settings.size());
   }
   std::string operator()(const object::BucketDeleted& r) const {
     return fmt::format("BucketDeleted bucket={} name={}", number(r.id), printable(r.name));
@@ -111,6 +112,23 @@ struct ObjectText {
   std::string operator()(const object::ObjectRemoved& r) const {
     return fmt::format("ObjectRemoved bucket={} key={} sequencer={}", number(r.bucket), printable(r.key),
                        r.sequencer);
+  }
+  std::string operator()(const object::ObjectSet& r) const {
+    const auto object = object::decode_object(r.object);
+    if (!object) return "ObjectSet: " + object.error().message;
+    return fmt::format("ObjectSet bucket={} key={} sequencer={} tags={}", number(r.bucket), printable(r.key),
+                       object->sequencer, object->tags.size());
+  }
+  std::string operator()(const object::VersionPut& r) const {
+    const auto object = object::decode_object(r.object);
+    if (!object) return "VersionPut: " + object.error().message;
+    return fmt::format("VersionPut bucket={} key={} version={} numbered={} delete_marker={} bytes={} etag={}",
+                       number(r.bucket), printable(r.key), r.version, r.numbered, r.delete_marker,
+                       object->bytes, printable(object->etag));
+  }
+  std::string operator()(const object::VersionRemoved& r) const {
+    return fmt::format("VersionRemoved bucket={} key={} version={} sequencer={}", number(r.bucket),
+                       printable(r.key), r.version, r.sequencer);
   }
   std::string operator()(const object::UploadSet& r) const {
     return fmt::format("UploadSet bucket={} key={} upload={}", number(r.bucket), printable(r.key),

@@ -98,6 +98,7 @@ net::Task<void> send_job(RoleSource& source, const os::Clock& clock, Bytes queue
                                 .args = fmt::format(R"(["{}"])", job.id),
                                 .sent = clock.now().time_since_epoch().count(),
                                 .request_id = {},
+                                .traceparent = {},
                                 .body = {}};
   const auto sent = co_await source.sqs().send(
       {.queue_url = *url, .body = task::write_envelope(envelope), .attributes = {}, .dedup_id = {}});

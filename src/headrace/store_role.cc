@@ -300,6 +300,7 @@ void StoreRole::serve() {
 // At least once in kTickAtLeast.
 void StoreRole::watch() {
   watch_space();
+  if (s3_) s3_->tick();
   if (snapshots_->is_overdue()) runtime_->spawn(gate_, "store.snapshot", end_overdue_snapshot());
 }
 

@@ -7,6 +7,7 @@
 namespace hr::object {
 
 using storage::BlobName;
+using storage::Cursor;
 using storage::Lsn;
 using storage::Table;
 
@@ -22,8 +23,14 @@ Blobs blobs_of(const Manifest& manifest) {
   return blobs;
 }
 
-// `body`: its row of kBodies.
-Result<Blobs> blobs_of_object(ByteView value, const std::optional<Bytes>& body) {
+Result<Blobs> blobs_of_part(ByteView value) {
+  HR_ASSIGN(const Part part, decode_part(value));
+  return part.blob ? Blobs{*part.blob} : Blobs{};
+}
+
+}  // namespace
+
+Result<std::vector<BlobName>> blobs_of_object(ByteView value, const std::optional<Bytes>& body) {
   HR_ASSIGN(const Object object, decode_object(value));
   if (object.blob) return Blobs{*object.blob};
   if (object.parts == 0) return Blobs{};
@@ -31,13 +38,6 @@ Result<Blobs> blobs_of_object(ByteView value, const std::optional<Bytes>& body) 
   HR_ASSIGN(const Manifest manifest, decode_manifest(*body));
   return blobs_of(manifest);
 }
-
-Result<Blobs> blobs_of_part(ByteView value) {
-  HR_ASSIGN(const Part part, decode_part(value));
-  return part.blob ? Blobs{*part.blob} : Blobs{};
-}
-
-}  // namespace
 
 Result<Lsn> Applier::apply(std::span<const AppliedRecord> records, Lsn upto) {
   seen_ = std::max(seen_, index_.applied());
@@ -57,78 +57,80 @@ Status Applier::gather(const AppliedRecord& record) {
   HR_ASSIGN(Application application, application_of(record.kind, record.payload));
   for (std::size_t i = 0; i < application.changes.size(); ++i) {
     storage::IndexChange& change = application.changes[i];
-    if (change.table == Table::kParts) HR_TRY(note_part(change));
-    if (change.table == Table::kObjects) {
-      std::optional<Blobs> now;
-      if (change.value) {  // its row of kBodies follows
-        HR_ASSIGN(now, blobs_of_object(*change.value, application.changes.at(i + 1).value));
-      }
-      HR_TRY(note_object(change.key, std::move(now)));
+    if (change.table == Table::kParts) {
+      HR_TRY(put_part(change.key, change.value));
+    } else if (change.table != Table::kObjects) {
+      batch_.set(change.table, std::move(change.key), std::move(change.value));
+    } else if (change.value) {  // its row of kBodies follows
+      storage::IndexChange& body = application.changes.at(++i);
+      HR_TRY(put_object(change.key, *std::move(change.value), body.key, std::move(body.value)));
+    } else {
+      HR_TRY(drop_object(change.key));
     }
-    changes_.push_back(std::move(change));
   }
   if (application.closed) HR_TRY(close_parts(*application.closed));
+  if (application.version) HR_TRY(change_version(*application.version));
   batch_bytes_ += record.payload.size();
   held_bytes_ += record.payload.size();
   return {};
 }
 
-Result<std::optional<Blobs>> Applier::blobs_before(Table table, const Bytes& key) const {
-  if (const auto earlier = written_.find({table, key}); earlier != written_.end()) return earlier->second;
-  HR_ASSIGN(const auto value, index_.get(table, key, storage::Patience::kAny));
-  if (!value) return std::nullopt;
-  if (table == Table::kParts) return blobs_of_part(*value);
-  HR_ASSIGN(const auto body, index_.get(Table::kBodies, key, storage::Patience::kAny));
-  return blobs_of_object(*value, body);
-}
-
-Status Applier::note_object(const Bytes& key, std::optional<Blobs> now) {
-  HR_ASSIGN(const auto before, blobs_before(Table::kObjects, key));
-  // Applied again after a crash, a change finds itself: then nothing is replaced.
-  if (before && before != now) garbage_.insert(garbage_.end(), before->begin(), before->end());
-  written_[{Table::kObjects, key}] = std::move(now);
+Status Applier::put_object(const Bytes& key, Bytes value, const Bytes& body_key, std::optional<Bytes> body) {
+  HR_ASSIGN(const auto before, batch_.get(Table::kObjects, key));
+  if (before) {
+    HR_ASSIGN(const auto old_body, batch_.get(Table::kBodies, body_key));
+    HR_ASSIGN(const Blobs old, blobs_of_object(*before, old_body));
+    // Applied again after a crash, a change finds itself: then nothing is replaced.
+    if (!old.empty()) {
+      HR_ASSIGN(const Blobs now, blobs_of_object(value, body));
+      if (old != now) garbage_.insert(garbage_.end(), old.begin(), old.end());
+    }
+  }
+  batch_.set(Table::kObjects, key, std::move(value));
+  batch_.set(Table::kBodies, body_key, std::move(body));
   return {};
 }
 
-Status Applier::note_part(const storage::IndexChange& change) {
-  HR_ASSIGN(Blobs now, blobs_of_part(*change.value));
-  HR_ASSIGN(const auto before, blobs_before(Table::kParts, change.key));
-  if (before && *before != now) garbage_.insert(garbage_.end(), before->begin(), before->end());
-  written_[{Table::kParts, change.key}] = std::move(now);
+Status Applier::drop_object(const Bytes& key) {
+  HR_ASSIGN(const auto before, batch_.get(Table::kObjects, key));
+  if (before) {
+    HR_ASSIGN(const auto body, batch_.get(Table::kBodies, key));
+    HR_ASSIGN(const Blobs old, blobs_of_object(*before, body));
+    garbage_.insert(garbage_.end(), old.begin(), old.end());
+  }
+  batch_.set(Table::kObjects, key, std::nullopt);
   return {};
 }
 
-// The parts are those of the index, as the batch has changed them so far.
+Status Applier::put_part(const Bytes& key, const std::optional<Bytes>& value) {
+  HR_ASSIGN(const auto before, batch_.get(Table::kParts, key));
+  if (before) {
+    HR_ASSIGN(const Blobs old, blobs_of_part(*before));
+    HR_ASSIGN(const Blobs now, blobs_of_part(*value));
+    if (old != now) garbage_.insert(garbage_.end(), old.begin(), old.end());
+  }
+  batch_.set(Table::kParts, key, value);
+  return {};
+}
+
 Status Applier::close_parts(const ClosedUpload& closed) {
-  const Bytes prefix = parts_prefix(closed.upload);
-  std::map<Bytes, std::optional<Blobs>> rows;
-  const auto cursor = index_.cursor(Table::kParts);
-  for (Status at = cursor->seek(prefix);; at = cursor->next()) {
-    HR_TRY(std::move(at));
-    if (!cursor->valid() || !cursor->key().starts_with(prefix)) break;
-    HR_ASSIGN(rows[Bytes(cursor->key())], blobs_of_part(cursor->value()));
-  }
-  for (auto at = written_.lower_bound({Table::kParts, prefix});
-       at != written_.end() && at->first.first == Table::kParts && at->first.second.starts_with(prefix);
-       ++at) {
-    rows[at->first.second] = at->second;
-  }
-  for (const auto& [key, blobs] : rows) {
-    if (!blobs) continue;
-    changes_.push_back({Table::kParts, key, std::nullopt});
-    written_[{Table::kParts, key}] = std::nullopt;
-    HR_ASSIGN(const std::uint32_t number, part_number(key));
-    if (std::ranges::binary_search(closed.kept, number)) continue;
-    garbage_.insert(garbage_.end(), blobs->begin(), blobs->end());
-  }
+  std::vector<Bytes> gone;
+  HR_TRY(batch_.each(Table::kParts, parts_prefix(closed.upload),
+                     [&](const Bytes& key, const Bytes& value) -> Result<bool> {
+                       gone.push_back(key);
+                       HR_ASSIGN(const std::uint32_t number, part_number(key));
+                       if (std::ranges::binary_search(closed.kept, number)) return true;
+                       HR_ASSIGN(const Blobs blobs, blobs_of_part(value));
+                       garbage_.insert(garbage_.end(), blobs.begin(), blobs.end());
+                       return true;
+                     }));
+  for (Bytes& key : gone) batch_.set(Table::kParts, std::move(key), std::nullopt);
   return {};
 }
 
 Status Applier::write(Lsn upto) {
-  HR_TRY(index_.apply(changes_, upto));
+  HR_TRY(index_.apply(batch_.take(), upto));
   seen_ = std::max(seen_, upto);
-  changes_.clear();
-  written_.clear();
   batch_bytes_ = 0;
   for (const BlobName& blob : garbage_) HR_TRY(blobs_.remove(blob));
   garbage_.clear();
@@ -186,26 +188,50 @@ Status acquit_parts(const storage::Index& index, Suspects& suspects) {
   }
 }
 
+// A version's row may move between the two tables at any time; its body stays where it is.
+Result<bool> still_there(const storage::Index& index, Table table, const Cursor& at, std::uint64_t version) {
+  HR_ASSIGN(const auto same, index.get(table, at.key(), storage::Patience::kAny));
+  if (same == at.value()) return true;
+  if (table == Table::kVersions) {
+    HR_ASSIGN(const VersionPlace place, decode_version_key(at.key()));
+    HR_ASSIGN(const auto current,
+              index.get(Table::kObjects, object_key(place.bucket, place.key), storage::Patience::kAny));
+    return current == at.value();
+  }
+  HR_ASSIGN(const auto archived,
+            index.get(Table::kVersions, version_key_of(at.key(), version), storage::Patience::kAny));
+  return archived == at.value();
+}
+
 // An object's body is read after its entry: one that changed in between has left its old blobs to the
 // applier, and the new ones were parts, which have been looked at, or are of this epoch.
-Status acquit_objects(const storage::Index& index, Suspects& suspects) {
-  const auto cursor = index.cursor(Table::kObjects);
-  for (Status at = cursor->seek({});; at = cursor->next()) {
+Status acquit_rows(const storage::Index& index, Table table, Cursor& cursor, Suspects& suspects) {
+  for (Status at = cursor.seek({});; at = cursor.next()) {
     HR_TRY(std::move(at));
-    if (!cursor->valid()) return {};
-    HR_ASSIGN(const Object object, decode_object(cursor->value()));
+    if (!cursor.valid()) return {};
+    HR_ASSIGN(const Object object, decode_object(cursor.value()));
     std::optional<Bytes> body;
     if (object.parts > 0) {
-      HR_ASSIGN(body, index.get(Table::kBodies, cursor->key(), storage::Patience::kAny));
+      HR_ASSIGN(const Bytes key, body_key_of(table, cursor.key(), object.version));
+      HR_ASSIGN(body, index.get(Table::kBodies, key, storage::Patience::kAny));
     }
-    auto blobs = blobs_of_object(cursor->value(), body);
+    auto blobs = blobs_of_object(cursor.value(), body);
     if (blobs) {
       suspects.acquit(*blobs);
       continue;
     }
-    HR_ASSIGN(const auto now, index.get(Table::kObjects, cursor->key(), storage::Patience::kAny));
-    if (now == cursor->value()) return std::unexpected(std::move(blobs).error());
+    HR_ASSIGN(const bool stays, still_there(index, table, cursor, object.version));
+    if (stays) return std::unexpected(std::move(blobs).error());
   }
+}
+
+// Both tables as of one moment: a version that becomes current, or is no longer, is met in one of them.
+Status acquit_objects(const storage::Index& index, Suspects& suspects) {
+  constexpr Table kTables[] = {Table::kObjects, Table::kVersions};
+  const auto cursors = index.cursors(kTables);
+  for (std::size_t i = 0; i < cursors.size(); ++i)
+    HR_TRY(acquit_rows(index, kTables[i], *cursors[i], suspects));
+  return {};
 }
 
 // Parts first: what is completed meanwhile is met as a part, or after it as an object.

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "object/batch.h"
 #include "object/engine.h"
 #include "storage/blob/blob.h"
 #include "storage/index/index.h"
@@ -14,10 +15,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
-#include <utility>
 #include <vector>
 
 namespace hr::object {
@@ -38,7 +37,7 @@ struct ApplierLimits {
 class Applier {
  public:
   Applier(storage::Index& index, storage::BlobStore& blobs, ApplierLimits limits = {})
-      : index_(index), blobs_(blobs), limits_(limits) {}
+      : index_(index), blobs_(blobs), limits_(limits), batch_(index) {}
 
   // Whole groups, in log order; those the index has already are skipped. `upto`: the log holds no other
   // object records up to there (0: up to the last record given). Returns the position readers see.
@@ -50,28 +49,44 @@ class Applier {
 
  private:
   Status gather(const AppliedRecord& record);
-  using Blobs = std::vector<storage::BlobName>;
-  Status note_object(const Bytes& key, std::optional<Blobs> now);
-  Status note_part(const storage::IndexChange& change);
+  // What becomes of the row of an object or a part, and of the files it named before.
+  Status put_object(const Bytes& key, Bytes value, const Bytes& body_key, std::optional<Bytes> body);
+  Status drop_object(const Bytes& key);
+  Status put_part(const Bytes& key, const std::optional<Bytes>& value);
   Status close_parts(const ClosedUpload& closed);
-  Result<std::optional<Blobs>> blobs_before(storage::Table table, const Bytes& key) const;
   Status write(storage::Lsn upto);
+
+  // Versions of a key.
+  struct Row {
+    Bytes value;
+    Object object;
+  };
+  Result<std::optional<Row>> row_of(storage::Table table, const Bytes& key) const;
+  Status change_version(const VersionChange& change);
+  Status put_version(const VersionChange& change);
+  Status set_version(const VersionChange& change);
+  Status remove_version(const VersionChange& change);
+  Status drop_version(const VersionChange& change, const Bytes& key, const Row& row, storage::Table table);
+  Status drop_null(const VersionChange& change);
+  Status archive(const VersionChange& change, Row current);
+  Status promote(const VersionChange& change);
 
   storage::Index& index_;
   storage::BlobStore& blobs_;
   const ApplierLimits limits_;
 
   // The batch in the making.
-  std::vector<storage::IndexChange> changes_;
+  Batch batch_;
   std::size_t batch_bytes_ = 0;
-  // By key: the blobs that its newest change names; none: it erases the key.
-  std::map<std::pair<storage::Table, Bytes>, std::optional<Blobs>> written_;
   std::vector<storage::BlobName> garbage_;
 
   storage::Lsn seen_ = 0;  // the index is complete up to here, though its own position may be older
   std::uint64_t held_bytes_ = 0;
   std::optional<Time> held_since_;
 };
+
+// The blobs that an object of the index names; `body`: its row of kBodies.
+Result<std::vector<storage::BlobName>> blobs_of_object(ByteView value, const std::optional<Bytes>& body);
 
 struct SweepReport {
   std::uint64_t blobs = 0;    // of earlier epochs, looked at

@@ -82,6 +82,21 @@ class TheApplier : public testing::Test {
   std::unique_ptr<Applier> applier_;
 };
 
+TEST_F(TheApplier, leaves_body_and_blob_when_tags_are_set) {
+  const BlobName blob = upload();
+  const Object tagged{.etag = "e1", .tags = {{"a", "b"}}, .blob = blob, .sequencer = 2};
+  const Bytes value = encode(tagged);
+  auto set = record_of(ObjectSet{kBucket, "k", 0, value});
+  const std::vector<AppliedRecord> records = {
+      put(1, "k", blob), {2, set.kind, std::move(set.payload)}, put(3, "inline", std::nullopt, "body")};
+  ASSERT_TRUE(applier_->apply(records));
+  EXPECT_TRUE(exists(blob));
+  EXPECT_EQ(**index_.get(Table::kObjects, object_key(kBucket, "k"), Patience::kAny), value);
+  // Its blob is still known to be replaced.
+  ASSERT_TRUE(applier_->apply(std::vector{removal(4, "k")}));
+  EXPECT_FALSE(exists(blob));
+}
+
 TEST_F(TheApplier, brings_objects_and_bodies_into_the_index) {
   apply({put(1, "a", {}, "body"), put(2, "b", upload())}, 2);
   EXPECT_EQ(object("a")->etag, "e1");

@@ -10,19 +10,26 @@ namespace hr::object {
 namespace {
 
 constexpr std::uint8_t kObjectV1 = 1;  // no parts
-constexpr std::uint8_t kObjectV2 = 2;
+constexpr std::uint8_t kObjectV2 = 2;  // no tags
+constexpr std::uint8_t kObjectV3 = 3;
 constexpr std::uint8_t kManifestV1 = 1;
 constexpr std::uint8_t kUploadV1 = 1;
 constexpr std::uint8_t kPartV1 = 1;
-constexpr std::uint8_t kBucketV1 = 1;
+constexpr std::uint8_t kBucketV1 = 1;  // no versioning and no settings
+constexpr std::uint8_t kBucketV2 = 2;
 constexpr std::uint8_t kCounterV1 = 0x80;
 
 constexpr std::uint8_t kHasChecksum = 1;
 constexpr std::uint8_t kHasBlob = 2;
 constexpr std::uint8_t kHasParts = 4;
+constexpr std::uint8_t kHasTags = 8;
+constexpr std::uint8_t kHasVersion = 16;
+constexpr std::uint8_t kIsNumbered = 32;
+constexpr std::uint8_t kIsDeleteMarker = 64;
 
 constexpr std::size_t kBucketIdBytes = 8;
 constexpr std::size_t kUploadIdBytes = 8;
+constexpr std::size_t kVersionBytes = 8;
 
 using Texts = std::map<std::string, std::string>;
 
@@ -93,6 +100,14 @@ NotificationRule take_rule(Reader& in) {
   return rule;
 }
 
+void take_settings(Reader& in, Bucket& bucket) {
+  bucket.versioning = Versioning{in.u8()};
+  for (std::uint64_t left = in.varint(); left > 0 && in.ok(); --left) {
+    const Setting setting{in.u8()};
+    bucket.settings.insert_or_assign(setting, Bytes(in.str()));
+  }
+}
+
 std::unexpected<Error> corrupt(std::string_view what, const Reader& in) {
   return fail(Errc::kCorrupt, fmt::format("{} cannot be read past its byte {}", what, in.offset()));
 }
@@ -121,13 +136,35 @@ Bytes key_after_prefix(Bytes prefix) {
   return prefix;
 }
 
+namespace {
+
+int known_flags(std::uint8_t version) {
+  int known = kHasChecksum | kHasBlob;
+  if (version >= kObjectV2) known |= kHasParts;
+  if (version >= kObjectV3) known |= kHasTags | kHasVersion | kIsNumbered | kIsDeleteMarker;
+  return known;
+}
+
+std::uint8_t flags_of(const Object& object) {
+  int flags = 0;
+  if (object.checksum) flags |= kHasChecksum;
+  if (object.blob) flags |= kHasBlob;
+  if (object.parts > 0) flags |= kHasParts;
+  if (!object.tags.empty()) flags |= kHasTags;
+  if (object.version > 0) flags |= kHasVersion;
+  if (object.numbered) flags |= kIsNumbered;
+  if (object.delete_marker) flags |= kIsDeleteMarker;
+  return static_cast<std::uint8_t>(flags);
+}
+
+}  // namespace
+
 Bytes encode(const Object& object) {
   Bytes value;
   value.reserve(96);
   Writer out(value);
-  out.u8(kObjectV2);
-  out.u8(static_cast<std::uint8_t>((object.checksum ? kHasChecksum : 0) | (object.blob ? kHasBlob : 0) |
-                                   (object.parts > 0 ? kHasParts : 0)));
+  out.u8(kObjectV3);
+  out.u8(flags_of(object));
   out.u64(object.sequencer);
   out.i64(to_ms(object.modified));
   out.varint(object.bytes);
@@ -141,13 +178,15 @@ Bytes encode(const Object& object) {
     out.u32(object.parts);
     out.u64(std::to_underlying(object.upload));
   }
+  if (!object.tags.empty()) put_texts(out, object.tags);
+  if (object.version > 0) out.u64(object.version);
   return value;
 }
 
 Result<Object> decode_object(ByteView value) {
   Reader in(value);
   const std::uint8_t version = in.u8();
-  if (in.ok() && version != kObjectV1 && version != kObjectV2) {
+  if (in.ok() && (version < kObjectV1 || version > kObjectV3)) {
     return unknown_version("an object of the index", version);
   }
   Object object;
@@ -165,8 +204,13 @@ Result<Object> decode_object(ByteView value) {
     object.parts = in.u32();
     object.upload = UploadId{in.u64()};
   }
-  const int known = kHasChecksum | kHasBlob | (version == kObjectV1 ? 0 : kHasParts);
-  const bool contradictory = (flags & kHasParts) != 0 && (object.parts == 0 || object.blob);
+  if ((flags & kHasTags) != 0) object.tags = take_texts(in);
+  if ((flags & kHasVersion) != 0) object.version = in.u64();
+  object.numbered = (flags & kIsNumbered) != 0;
+  object.delete_marker = (flags & kIsDeleteMarker) != 0;
+  const int known = known_flags(version);
+  const bool contradictory = ((flags & kHasParts) != 0 && (object.parts == 0 || object.blob)) ||
+                             ((flags & (kIsNumbered | kIsDeleteMarker)) != 0 && object.version == 0);
   if (!in.done() || flags > known || contradictory) return corrupt("an object of the index", in);
   return object;
 }
@@ -200,6 +244,49 @@ Result<Manifest> decode_manifest(ByteView value) {
   }
   if (!in.done()) return corrupt("a manifest of the index", in);
   return manifest;
+}
+
+Bytes versions_prefix(BucketId bucket, ByteView key) {
+  Bytes out = object_key(bucket, key);
+  out.push_back('\0');
+  return out;
+}
+
+Bytes version_key(BucketId bucket, ByteView key, std::uint64_t version) {
+  return versions_prefix(bucket, key).append(big_endian(~version));
+}
+
+Bytes body_key(BucketId bucket, ByteView key, std::uint64_t version) {
+  return version == 0 ? object_key(bucket, key) : version_key(bucket, key, version);
+}
+
+Result<VersionPlace> decode_version_key(ByteView version_key) {
+  if (version_key.size() < kBucketIdBytes + 1 + kVersionBytes) {
+    return fail(Errc::kCorrupt, "the key of a version in the index is too short");
+  }
+  const std::size_t end = version_key.size() - kVersionBytes;
+  return VersionPlace{.bucket = BucketId{take_big_endian(version_key.substr(0, kBucketIdBytes))},
+                      .key = Bytes(version_key.substr(kBucketIdBytes, end - 1 - kBucketIdBytes)),
+                      .version = ~take_big_endian(version_key.substr(end))};
+}
+
+Bytes version_key_of(ByteView object_key, std::uint64_t version) {
+  Bytes out(object_key);
+  out.push_back('\0');
+  return out.append(big_endian(~version));
+}
+
+Result<Bytes> body_key_of(storage::Table table, ByteView row_key, std::uint64_t version) {
+  if (table == storage::Table::kObjects) {
+    return version == 0 ? Bytes(row_key) : version_key_of(row_key, version);
+  }
+  HR_ASSIGN(const VersionPlace place, decode_version_key(row_key));
+  return body_key(place.bucket, place.key, place.version);
+}
+
+Result<std::uint64_t> decode_null(ByteView value) {
+  if (value.size() == kVersionBytes) return take_big_endian(value);
+  return fail(Errc::kCorrupt, "a null version of the index has another length");
 }
 
 Bytes upload_key(BucketId bucket, ByteView key, UploadId upload) {
@@ -299,7 +386,7 @@ Result<Part> decode_part(ByteView value) {
 Bytes encode(const Bucket& bucket) {
   Bytes value;
   Writer out(value);
-  out.u8(kBucketV1);
+  out.u8(kBucketV2);
   out.u64(std::to_underlying(bucket.id));
   out.str(bucket.name);
   out.str(bucket.account);
@@ -307,12 +394,19 @@ Bytes encode(const Bucket& bucket) {
   out.i64(to_ms(bucket.created));
   out.varint(bucket.notifications.size());
   for (const NotificationRule& rule : bucket.notifications) put_rule(out, rule);
+  out.u8(std::to_underlying(bucket.versioning));
+  out.varint(bucket.settings.size());
+  for (const auto& [setting, text] : bucket.settings) {
+    out.u8(std::to_underlying(setting));
+    out.str(text);
+  }
   return value;
 }
 
 Result<Bucket> decode_bucket(ByteView value) {
   Reader in(value);
-  if (const std::uint8_t version = in.u8(); in.ok() && version != kBucketV1) {
+  const std::uint8_t version = in.u8();
+  if (in.ok() && version != kBucketV1 && version != kBucketV2) {
     return unknown_version("a bucket of the index", version);
   }
   Bucket bucket;
@@ -324,7 +418,8 @@ Result<Bucket> decode_bucket(ByteView value) {
   for (std::uint64_t left = in.varint(); left > 0 && in.ok(); --left) {
     bucket.notifications.push_back(take_rule(in));
   }
-  if (!in.done()) return corrupt("a bucket of the index", in);
+  if (version != kBucketV1) take_settings(in, bucket);
+  if (!in.done() || bucket.versioning > Versioning::kSuspended) return corrupt("a bucket of the index", in);
   return bucket;
 }
 

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "object/object.h"
+#include "storage/index/index.h"
 
 #include <cstdint>
 #include <variant>
@@ -16,6 +17,24 @@ Bytes object_key(BucketId bucket, ByteView key);  // of Table::kObjects and Tabl
 ByteView key_in_bucket(ByteView object_key);      // the S3 key of an index key
 // The first index key behind all that begin with `prefix`; empty: there is none.
 Bytes key_after_prefix(Bytes prefix);
+
+// Of Table::kVersions: the versions of a key stand together, the newest first.
+Bytes version_key(BucketId bucket, ByteView key, std::uint64_t version);
+Bytes versions_prefix(BucketId bucket, ByteView key);
+struct VersionPlace {
+  BucketId bucket{};
+  std::string key;
+  std::uint64_t version = 0;
+};
+Result<VersionPlace> decode_version_key(ByteView version_key);
+// Where the body of a version stands in Table::kBodies, whether it is the current one or not.
+Bytes body_key(BucketId bucket, ByteView key, std::uint64_t version);
+// The same, from the key of its row in kObjects, or from that in kVersions or kObjects.
+Bytes version_key_of(ByteView object_key, std::uint64_t version);
+Result<Bytes> body_key_of(storage::Table table, ByteView row_key, std::uint64_t version);
+
+// The value of Table::kNulls is the version, 8 bytes big-endian.
+Result<std::uint64_t> decode_null(ByteView value);
 
 Bytes encode(const Object& object);
 Result<Object> decode_object(ByteView value);

@@ -19,6 +19,7 @@ Object full_object() {
           .content_type = "text/plain",
           .headers = {{"cache-control", "no-cache"}, {"expires", "never"}},
           .metadata = {{"a", ""}, {"b", std::string("\xff\0x", 3)}},
+          .tags = {{"team", "blue"}, {"x", ""}},
           .checksum = Checksum{"CRC32", "AAAAAA=="},
           .blob = storage::BlobName{7, 8},
           .sequencer = 0xffffffffffffffff};
@@ -60,7 +61,9 @@ Bucket full_bucket() {
                              .events = {"s3:ObjectCreated:*", "s3:ObjectRemoved:Delete"},
                              .prefix = "in/",
                              .suffix = ".pdf"},
-                            {.id = "two", .queue_arn = "arn", .events = {}, .prefix = "", .suffix = ""}}};
+                            {.id = "two", .queue_arn = "arn", .events = {}, .prefix = "", .suffix = ""}},
+          .versioning = Versioning::kSuspended,
+          .settings = {{Setting::kTagging, "<Tagging/>"}, {Setting::kCors, ""}}};
 }
 
 // Every cut of the value, and the value with one byte more.
@@ -81,12 +84,33 @@ TEST(ObjectCoding, gives_back_objects) {
 }
 
 TEST(ObjectCoding, reads_objects_of_version_1_which_had_no_parts) {
-  Bytes old = encode(full_object());
+  Object untagged = full_object();
+  untagged.tags.clear();
+  Bytes old = encode(untagged);
   old[0] = 1;
-  EXPECT_EQ(*decode_object(old), full_object());
+  EXPECT_EQ(*decode_object(old), untagged);
   Bytes impossible = encode(object_of_parts());
   impossible[0] = 1;
   EXPECT_EQ(decode_object(impossible).error().code, Errc::kCorrupt);
+}
+
+TEST(ObjectCoding, reads_objects_of_version_2_which_had_no_tags) {
+  Bytes old = encode(object_of_parts());
+  old[0] = 2;
+  EXPECT_EQ(*decode_object(old), object_of_parts());
+  Bytes impossible = encode(full_object());
+  impossible[0] = 2;
+  EXPECT_EQ(decode_object(impossible).error().code, Errc::kCorrupt);
+}
+
+TEST(ObjectCoding, reads_buckets_of_version_1_which_had_no_settings) {
+  Bucket plain = full_bucket();
+  plain.versioning = Versioning::kNever;
+  plain.settings.clear();
+  Bytes old = encode(plain);
+  old[0] = 1;
+  old.resize(old.size() - 2);  // without the versioning and the count of settings
+  EXPECT_EQ(*decode_bucket(old), plain);
 }
 
 TEST(ObjectCoding, gives_back_uploads_parts_and_manifests) {
@@ -135,14 +159,17 @@ TEST(ObjectCoding, refuses_values_that_are_cut_or_longer) {
 
 TEST(ObjectCoding, refuses_versions_and_flags_it_does_not_know) {
   Bytes object = encode(full_object());
-  object[0] = 3;
+  object[0] = 4;
   EXPECT_EQ(decode_object(object).error().code, Errc::kCorrupt);
   Bytes flags = encode(Object{});
-  flags[1] = 8;
+  flags[1] = 64;
   EXPECT_FALSE(decode_object(flags).has_value());
   Bytes bucket = encode(full_bucket());
-  bucket[0] = 2;
+  bucket[0] = 3;
   EXPECT_FALSE(decode_bucket(bucket).has_value());
+  Bytes versioning = encode(Bucket{});
+  versioning[versioning.size() - 2] = 3;
+  EXPECT_FALSE(decode_bucket(versioning).has_value());
 }
 
 TEST(ObjectCoding, reads_damaged_values_without_harm) {
@@ -203,6 +230,18 @@ TEST(ObjectRecords, remove_object_and_body) {
   EXPECT_EQ(application->replaced, std::vector{object_key(BucketId{3}, "k")});
 }
 
+TEST(ObjectRecords, set_what_is_known_of_an_object_and_leave_its_body) {
+  const Bytes value = encode(full_object());
+  const auto record = record_of(ObjectSet{BucketId{3}, "k", 0, value});
+  const auto application = application_of(record.kind, record.payload);
+  ASSERT_TRUE(application->version);
+  EXPECT_EQ(application->version->what, VersionChange::What::kSet);
+  EXPECT_EQ(application->version->object, value);
+  EXPECT_EQ(application->version->body, std::nullopt);
+  EXPECT_TRUE(application->changes.empty());
+  EXPECT_TRUE(application->replaced.empty());
+}
+
 TEST(ObjectRecords, keep_buckets_under_their_names) {
   const auto set = record_of(full_bucket());
   const auto created = application_of(set.kind, set.payload);
@@ -241,6 +280,7 @@ TEST(ObjectRecords, refuse_unknown_kinds_versions_cuts_and_additions) {
                                      record_of(ObjectPut{BucketId{3}, "k", value, "body"}),
                                      record_of(ObjectRemoved{BucketId{3}, 9, "k"}),
                                      record_of(UploadSet{BucketId{3}, UploadId{4}, "k", value}),
+                                     record_of(ObjectSet{BucketId{3}, "k", 0, value}),
                                      record_of(PartPut{UploadId{4}, 300, "part"}),
                                      record_of(UploadClosed{BucketId{3}, UploadId{4}, "k", {1, 10'000}})};
   for (const auto& record : records) {

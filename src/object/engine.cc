@@ -18,6 +18,12 @@ constexpr std::uint64_t kReserveAhead = 1U << 16;
 // 10,000 parts, each of a length, a blob's name and a SHA-256 in base64.
 constexpr std::size_t kManifestBytesMax = 1U << 20;
 
+// Of an object or a part: what the pending table knows of until it is applied.
+bool is_change(Kind kind) {
+  return kind == Kind::kObjectPut || kind == Kind::kObjectRemoved || kind == Kind::kObjectSet ||
+         kind == Kind::kVersionPut || kind == Kind::kVersionRemoved || kind == Kind::kPartPut;
+}
+
 }  // namespace
 
 std::optional<Fault> refused(const WriteCondition& condition, const Judged& now) {
@@ -43,10 +49,13 @@ void Engine::State::moved(BucketId bucket, const Bytes& key) {
 
 Outcome<Judged> Engine::State::judge(const Bytes& key, const Watch& watch,
                                      const std::optional<Object>& known) const {
-  if (const auto found = pending.find(key); found != pending.end()) return found->second.state;
+  if (const auto found = pending.find(key); found != pending.end()) {
+    if (found->second.unknown) return std::unexpected(Fault::kStale);
+    return found->second.state;
+  }
   if (watch.moved()) return std::unexpected(Fault::kStale);
   if (!known) return Judged{};
-  return Judged{.exists = true, .etag = known->etag};
+  return Judged{.exists = true, .etag = known->etag, .delete_marker = known->delete_marker};
 }
 
 void Engine::State::count(BucketId bucket, bool before, bool after) {
@@ -56,12 +65,21 @@ void Engine::State::count(BucketId bucket, bool before, bool after) {
   if (count == 0) pending_objects.erase(std::to_underlying(bucket));
 }
 
-void Engine::State::decided(BucketId bucket, Bytes key, std::uint64_t sequencer, Judged state) {
+void Engine::State::decided(BucketId bucket, Bytes key, Pending state, Bytes version, Judged version_state) {
   moved(bucket, key);
+  if (!version.empty()) {
+    keys.moved(version);
+    pending[version] = {.sequencer = state.sequencer, .state = std::move(version_state)};
+  }
+  const std::uint64_t sequencer = state.sequencer;
   Pending& entry = pending[key];
-  count(bucket, entry.state.exists, state.exists);
-  entry = {sequencer, std::move(state)};
-  changes.push_back({.lsn = 0, .sequencer = sequencer, .bucket = bucket, .key = std::move(key)});
+  count(bucket, entry.occupies, state.occupies);
+  entry = std::move(state);
+  changes.push_back({.lsn = 0,
+                     .sequencer = sequencer,
+                     .bucket = bucket,
+                     .key = std::move(key),
+                     .version = std::move(version)});
   ++unplaced;
 }
 
@@ -73,22 +91,37 @@ WriteDone Engine::State::accept_put(const Bucket& bucket, Bytes key, PutObject& 
            request.inline_body.size() <= (object.parts > 0 ? kManifestBytesMax : kInlineBytesMax));
   object.sequencer = number(out);
   object.modified = now;
+  const bool versioned = bucket.versioning != Versioning::kNever;
+  if (versioned) object.version = object.sequencer;
+  object.numbered = bucket.versioning == Versioning::kEnabled;
   const Bytes value = encode(object);
   std::optional<ByteView> body;
   if (!object.blob) body = request.inline_body;
-  out.records.push_back(record_of(ObjectPut{bucket.id, request.key, value, body}));
+  out.records.push_back(versioned ? record_of(VersionPut{.bucket = bucket.id,
+                                                         .version = object.version,
+                                                         .numbered = object.numbered,
+                                                         .delete_marker = false,
+                                                         .key = request.key,
+                                                         .object = value,
+                                                         .body = body})
+                                  : record_of(ObjectPut{bucket.id, request.key, value, body}));
   announce(bucket,
            {.event_name = request.event_name,
             .key = request.key,
-            .created = &object,
+            .tells = Tells::kCreated,
+            .object = &object,
             .sequencer = object.sequencer,
+            .version = object.numbered ? object.version : 0,
             .principal = request.principal,
             .source_ip = request.source_ip,
             .request_id = request.request_id,
             .time = now},
            out);
-  decided(bucket.id, std::move(key), object.sequencer, {.exists = true, .etag = object.etag});
-  return WriteDone{.sequencer = object.sequencer, .modified = now};
+  const Judged there{.exists = true, .etag = object.etag};
+  decided(bucket.id, std::move(key), {.sequencer = object.sequencer, .state = there, .occupies = true},
+          object.numbered ? version_key(bucket.id, request.key, object.version) : Bytes(), there);
+  return WriteDone{
+      .sequencer = object.sequencer, .modified = now, .version = object.version, .numbered = object.numbered};
 }
 
 // The change is in the index. A newer one of its key keeps the entry. Who took a watch while the entry stood
@@ -100,11 +133,16 @@ void Engine::State::forget(const Unapplied& change) {
     }
     return parts.moved(watch_key_of(change.upload));
   }
-  const auto found = pending.find(change.key);
+  if (!change.version.empty()) forget_entry(change.version, change);
+  forget_entry(change.key, change);
+}
+
+void Engine::State::forget_entry(const Bytes& key, const Unapplied& change) {
+  const auto found = pending.find(key);
   if (found == pending.end() || found->second.sequencer != change.sequencer) return;
-  count(change.bucket, found->second.state.exists, false);
+  count(change.bucket, found->second.occupies, false);
   pending.erase(found);
-  moved(change.bucket, change.key);
+  moved(change.bucket, key);
 }
 
 void Engine::State::announce(const Bucket& bucket, const Change& change, Effects& out) const {
@@ -128,8 +166,20 @@ std::vector<const Bucket*> Engine::buckets(std::string_view account) const {
   return found;
 }
 
+std::vector<std::string> Engine::buckets_with(Setting setting) const {
+  std::vector<std::string> names;
+  for (const auto& [name, bucket] : state_->buckets) {
+    if (bucket.settings.contains(setting)) names.push_back(name);
+  }
+  return names;
+}
+
 Watch Engine::watch_key(BucketId bucket, std::string_view key) {
   return state_->keys.watch(object_key(bucket, key));
+}
+
+Watch Engine::watch_version(BucketId bucket, std::string_view key, std::uint64_t version) {
+  return state_->keys.watch(version_key(bucket, key, version));
 }
 
 Watch Engine::watch_bucket(BucketId bucket) { return state_->whole_buckets.watch(watch_key_of(bucket)); }
@@ -145,7 +195,9 @@ Outcome<void> Engine::create_bucket(const std::string& name, const std::string& 
                       .account = account,
                       .region = region,
                       .created = now,
-                      .notifications = {}};
+                      .notifications = {},
+                      .versioning = Versioning::kNever,
+                      .settings = {}};
   out.records.push_back(record_of(bucket));
   state_->buckets.emplace(name, bucket);
   return {};
@@ -186,6 +238,29 @@ Outcome<void> Engine::set_notifications(const std::string& name, std::vector<Not
   return {};
 }
 
+Outcome<void> Engine::set_versioning(const std::string& name, Versioning versioning, Effects& out) {
+  HR_CHECK(versioning != Versioning::kNever);
+  Bucket* bucket = state_->find(name);
+  if (bucket == nullptr) return std::unexpected(Fault::kNoSuchBucket);
+  if (bucket->versioning == versioning) return {};
+  bucket->versioning = versioning;
+  out.records.push_back(record_of(*bucket));
+  return {};
+}
+
+Outcome<void> Engine::set(const std::string& name, Setting setting, std::optional<std::string> text,
+                          Effects& out) {
+  Bucket* bucket = state_->find(name);
+  if (bucket == nullptr) return std::unexpected(Fault::kNoSuchBucket);
+  if (text) {
+    bucket->settings.insert_or_assign(setting, *std::move(text));
+  } else if (bucket->settings.erase(setting) == 0) {
+    return {};
+  }
+  out.records.push_back(record_of(*bucket));
+  return {};
+}
+
 Outcome<WriteDone> Engine::put(PutObject request, const Watch& watch, const std::optional<Object>& known,
                                Time now, Effects& out) {
   const Bucket* bucket = state_->find(request.bucket);
@@ -200,39 +275,11 @@ Outcome<WriteDone> Engine::put(PutObject request, const Watch& watch, const std:
   return state_->accept_put(*bucket, std::move(key), request, now, out);
 }
 
-Outcome<WriteDone> Engine::remove(const DeleteObject& request, const Watch& watch,
-                                  const std::optional<Object>& known, Time now, Effects& out) {
-  const Bucket* bucket = state_->find(request.bucket);
-  if (bucket == nullptr) return std::unexpected(Fault::kNoSuchBucket);
-  Bytes key = object_key(bucket->id, request.key);
-  const auto judged = state_->judge(key, watch, known);
-  if (!judged) return std::unexpected(judged.error());
-  const WriteCondition condition{.if_none_match_any = false, .if_match = request.if_match};
-  if (const auto fault = refused(condition, *judged)) return std::unexpected(*fault);
-  if (!judged->exists) return WriteDone{};
-  if (pending() >= state_->limits.pending_max) return std::unexpected(Fault::kSlowDown);
-
-  const std::uint64_t sequencer = state_->number(out);
-  out.records.push_back(record_of(ObjectRemoved{bucket->id, sequencer, request.key}));
-  state_->announce(*bucket,
-                   {.event_name = "ObjectRemoved:Delete",
-                    .key = request.key,
-                    .created = nullptr,
-                    .sequencer = sequencer,
-                    .principal = request.principal,
-                    .source_ip = request.source_ip,
-                    .request_id = request.request_id,
-                    .time = now},
-                   out);
-  state_->decided(bucket->id, std::move(key), sequencer, {.exists = false, .etag = {}});
-  return WriteDone{.sequencer = sequencer, .existed = true};
-}
-
 void Engine::appended(std::span<const storage::Record> records, storage::Lsn lsn) {
   HR_CHECK(lsn > 0);
   for (const storage::Record& record : records) {
     const Kind kind{record.kind};
-    if (kind != Kind::kObjectPut && kind != Kind::kObjectRemoved && kind != Kind::kPartPut) continue;
+    if (!is_change(kind)) continue;
     HR_CHECK(state_->unplaced > 0);
     state_->changes[state_->changes.size() - state_->unplaced].lsn = lsn;
     --state_->unplaced;

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -99,7 +100,20 @@ struct PutObject {
 struct DeleteObject {
   std::string bucket{};
   std::string key{};
-  std::optional<std::string> if_match{};  // an ETag without quotes, or "*"
+  std::optional<std::string> if_match{};     // an ETag without quotes, or "*"
+  std::optional<VersionName> version{};      // none: the key; with versions, that leaves a delete marker
+  std::optional<std::uint64_t> sequencer{};  // only while this is the newest change of what is removed
+  std::string principal{}, source_ip{}, request_id{};
+  std::string event_family = "ObjectRemoved";  // of its event: "ObjectRemoved:Delete", ...
+};
+
+// The whole set of an object's tags; none of them: they go.
+struct SetTags {
+  std::string bucket{};
+  std::string key{};
+  std::map<std::string, std::string> tags{};
+  std::optional<VersionName> version{};  // none: the current object
+  std::string event_name{};              // "ObjectTagging:Put", "ObjectTagging:Delete"
   std::string principal{}, source_ip{}, request_id{};
 };
 
@@ -107,6 +121,9 @@ struct WriteDone {
   std::uint64_t sequencer = 0;  // of the change; 0 when nothing changed
   bool existed = false;         // the key was there before (deletes only)
   Time modified{};              // puts only
+  std::uint64_t version = 0;    // made, or removed by name; 0: the bucket has none
+  bool numbered = false;        // and it has an id of its own
+  bool delete_marker = false;   // and it is one
 };
 
 struct PutPart {
@@ -142,8 +159,11 @@ class Engine {
 
   const Bucket* bucket(std::string_view name) const;
   std::vector<const Bucket*> buckets(std::string_view account) const;  // in name order
+  std::vector<std::string> buckets_with(Setting setting) const;        // their names
 
   Watch watch_key(BucketId bucket, std::string_view key);
+  // Of one that has an id of its own: of the others, watch the key.
+  Watch watch_version(BucketId bucket, std::string_view key, std::uint64_t version);
   Watch watch_bucket(BucketId bucket);
 
   Outcome<void> create_bucket(const std::string& name, const std::string& account, const std::string& region,
@@ -154,14 +174,24 @@ class Engine {
   Outcome<void> set_notifications(const std::string& name, std::vector<NotificationRule> rules,
                                   const std::string& request_id, Time now, Effects& out);
 
+  Outcome<void> set_versioning(const std::string& name, Versioning versioning, Effects& out);
+  // None: the setting goes.
+  Outcome<void> set(const std::string& name, Setting setting, std::optional<std::string> text, Effects& out);
+
   // `known`: the object the caller read from the index after `watch` was taken (none: no such key). Needed
   // only when the condition asks for it.
   Outcome<WriteDone> put(PutObject request, const Watch& watch, const std::optional<Object>& known, Time now,
                          Effects& out);
-  // Deleting a key that is not there changes nothing and is fine (no record, no event), so this needs `known`
-  // always.
+  // Deleting a key, or a version, that is not there changes nothing and is fine (no record, no event), so
+  // this needs `known` always: the object of the key, or of the version if one is named. Where the bucket has
+  // versions, the key itself gets a delete marker in any case. kStale for the version without an id while a
+  // change of the key is pending.
   Outcome<WriteDone> remove(const DeleteObject& request, const Watch& watch,
                             const std::optional<Object>& known, Time now, Effects& out);
+
+  // Needs `known` always: kStale while a change of the key is pending.
+  Outcome<WriteDone> set_tags(const SetTags& request, const Watch& watch, const std::optional<Object>& known,
+                              Time now, Effects& out);
 
   // --- multipart uploads ---
 
@@ -210,12 +240,24 @@ struct ClosedUpload {
   std::vector<std::uint32_t> kept;  // their blobs have become an object's
 };
 
+// A change of one version of a key. Which row is the key's current one, only the index knows.
+struct VersionChange {
+  enum class What : std::uint8_t { kPut, kMarker, kRemove, kSet } what = What::kPut;
+  BucketId bucket{};
+  Bytes key;
+  std::uint64_t version = 0;
+  bool numbered = false;
+  Bytes object;  // of all but kRemove
+  std::optional<Bytes> body;
+};
+
 struct Application {
   std::vector<storage::IndexChange> changes;
   // Keys of kObjects this record overwrites or erases: if their old value names blobs, those are garbage
   // once the change is applied.
   std::vector<Bytes> replaced;
   std::optional<ClosedUpload> closed;
+  std::optional<VersionChange> version;
 };
 Result<Application> application_of(std::uint8_t kind, ByteView payload);
 

@@ -20,13 +20,16 @@ namespace hr::object {
 // What a write is judged against.
 struct Judged {
   bool exists = false;
-  std::string etag;
+  std::string etag{};
+  bool delete_marker = false;  // of a version that was named
 };
 
 // Newest decided state of a key that the index may not show yet.
 struct Pending {
   std::uint64_t sequencer = 0;
-  Judged state;
+  Judged state{};
+  bool occupies = false;  // the bucket is not empty because of it
+  bool unknown = false;   // what the key's object is now, only the index will know
 };
 
 // One decided change of an object or a part, in log order.
@@ -34,7 +37,8 @@ struct Unapplied {
   storage::Lsn lsn = 0;  // 0: not appended yet
   std::uint64_t sequencer = 0;
   BucketId bucket{};
-  Bytes key;          // of the index; empty: of a part
+  Bytes key{};        // of the index; empty: of a part
+  Bytes version{};    // of the index: the version it changes, where that has an id of its own
   UploadId upload{};  // of a part
 };
 
@@ -67,9 +71,16 @@ struct Engine::State {
   std::uint64_t number(Effects& out);
   void moved(BucketId bucket, const Bytes& key);
   Outcome<Judged> judge(const Bytes& key, const Watch& watch, const std::optional<Object>& known) const;
-  void decided(BucketId bucket, Bytes key, std::uint64_t sequencer, Judged state);
+  void decided(BucketId bucket, Bytes key, Pending state, Bytes version = {}, Judged version_state = {});
+  void forget_entry(const Bytes& key, const Unapplied& change);
   void count(BucketId bucket, bool before, bool after);
   void forget(const Unapplied& change);
+  Outcome<WriteDone> put_delete_marker(const Bucket& bucket, const DeleteObject& request, Time now,
+                                       Effects& out);
+  Outcome<Judged> judge_version(const Bucket& bucket, const DeleteObject& request, const Watch& watch,
+                                const std::optional<Object>& known) const;
+  Outcome<WriteDone> remove_version(const Bucket& bucket, const DeleteObject& request, const Watch& watch,
+                                    const std::optional<Object>& known, Time now, Effects& out);
   // The put itself, once nothing speaks against it.
   WriteDone accept_put(const Bucket& bucket, Bytes key, PutObject& request, Time now, Effects& out);
   void close_upload(UploadId id, std::vector<std::uint32_t> kept, Effects& out);

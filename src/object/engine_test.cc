@@ -354,6 +354,52 @@ TEST_F(ObjectEngine, refuses_to_restore_what_it_cannot_read) {
   EXPECT_EQ(engine_->load_bucket("junk").error().code, Errc::kCorrupt);
 }
 
+// --- tags and settings ---
+
+TEST_F(ObjectEngine, changes_the_tags_of_what_was_read_and_nothing_else) {
+  const auto read = watch();
+  const Object known{.bytes = 4, .etag = "e1", .metadata = {{"a", "b"}}, .tags = {{"old", ""}}};
+  ASSERT_TRUE(
+      engine_->set_tags({.bucket = "b", .key = "k", .tags = {{"new", "x"}}}, read, known, kNow, step_));
+  const auto set = std::get<ObjectSet>(*decode_record(step_.records[0].kind, step_.records[0].payload));
+  Object expected = known;
+  expected.tags = {{"new", "x"}};
+  expected.sequencer = decode_object(set.object)->sequencer;
+  EXPECT_EQ(*decode_object(set.object), expected);
+  EXPECT_GT(expected.sequencer, 0U);
+}
+
+TEST_F(ObjectEngine, does_not_tag_a_key_that_is_not_there_or_has_moved) {
+  EXPECT_EQ(engine_->set_tags({.bucket = "b", .key = "k"}, watch(), {}, kNow, step_).error(),
+            Fault::kNoSuchKey);
+  EXPECT_EQ(engine_->set_tags({.bucket = "no", .key = "k"}, watch(), {}, kNow, step_).error(),
+            Fault::kNoSuchBucket);
+  const auto before = watch();
+  ASSERT_TRUE(put({}));
+  EXPECT_EQ(engine_->set_tags({.bucket = "b", .key = "k"}, before, Object{}, kNow, step_).error(),
+            Fault::kStale);
+  // Nor while the put is pending: what the index shows is older.
+  EXPECT_EQ(engine_->set_tags({.bucket = "b", .key = "k"}, watch(), Object{}, kNow, step_).error(),
+            Fault::kStale);
+  append();
+  apply();
+  EXPECT_TRUE(engine_->set_tags({.bucket = "b", .key = "k"}, watch(), Object{}, kNow, step_));
+}
+
+TEST_F(ObjectEngine, keeps_a_buckets_settings_until_they_are_removed) {
+  ASSERT_TRUE(engine_->set("b", Setting::kCors, "<CORSConfiguration/>", step_));
+  append();
+  restart();
+  EXPECT_EQ(engine_->bucket("b")->settings.at(Setting::kCors), "<CORSConfiguration/>");
+  ASSERT_TRUE(engine_->set("b", Setting::kCors, std::nullopt, step_));
+  EXPECT_EQ(step_.records.size(), 1U);
+  append();
+  EXPECT_TRUE(engine_->bucket("b")->settings.empty());
+  ASSERT_TRUE(engine_->set("b", Setting::kCors, std::nullopt, step_));
+  EXPECT_TRUE(step_.records.empty());
+  EXPECT_EQ(engine_->set("no", Setting::kCors, "", step_).error(), Fault::kNoSuchBucket);
+}
+
 // --- events ---
 
 TEST_F(ObjectEngine, sends_one_event_for_each_rule_that_matches) {

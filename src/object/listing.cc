@@ -1,25 +1,14 @@
 #include "object/listing.h"
 
 #include "object/coding.h"
+#include "object/listing_page.h"
 
 #include <fmt/format.h>
 
-#include <optional>
 #include <string_view>
 
 namespace hr::object {
 namespace {
-
-constexpr std::size_t kPageMax = 1000;
-
-// The common prefix that `key` falls under, delimiter included; none: the key is listed by itself.
-template <class Request>
-std::optional<std::string_view> common_prefix(const Request& request, std::string_view key) {
-  if (request.delimiter.empty() || !key.starts_with(request.prefix)) return std::nullopt;
-  const std::size_t at = key.find(request.delimiter, request.prefix.size());
-  if (at == std::string_view::npos) return std::nullopt;
-  return key.substr(0, at + request.delimiter.size());
-}
 
 // The first index key that may be on the page; empty: none can be.
 Bytes first_key(const ListRequest& request) {
@@ -143,10 +132,13 @@ Result<PartPage> list_parts(const storage::Index& index, UploadId upload, std::u
 }
 
 Result<bool> bucket_is_empty(const storage::Index& index, BucketId bucket) {
+  constexpr storage::Table kTables[] = {storage::Table::kObjects, storage::Table::kVersions};
   const Bytes range = object_key(bucket, "");
-  const auto cursor = index.cursor(storage::Table::kObjects);
-  HR_TRY(cursor->seek(range));
-  return !cursor->valid() || !cursor->key().starts_with(range);
+  for (const auto& cursor : index.cursors(kTables)) {
+    HR_TRY(cursor->seek(range));
+    if (cursor->valid() && cursor->key().starts_with(range)) return false;
+  }
+  return true;
 }
 
 }  // namespace hr::object

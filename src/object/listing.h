@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,33 @@ struct ListPage {
 };
 
 Result<ListPage> list_objects(const storage::Index& index, const ListRequest& request);
+
+// The versions of a bucket's keys, delete markers among them: by key, and then the newest first. A page
+// begins behind `after`, or behind one version of it; common prefixes as above.
+struct ListVersionsRequest {
+  BucketId bucket{};
+  std::string prefix{};
+  std::string delimiter{};
+  std::string after{};
+  std::optional<std::uint64_t> after_version{};  // of the key `after`; none: behind all of that key
+  std::optional<Time> after_modified{};          // when that version was made, if anybody wants to know
+  std::size_t max = 1000;
+};
+struct ListedVersion {
+  std::string key;
+  Object object;  // or a delete marker
+  bool latest = false;
+  std::optional<Time> superseded{};  // when the next newer one was made; none: the latest, or not known
+};
+struct VersionPage {
+  std::vector<ListedVersion> versions;
+  std::vector<std::string> common_prefixes;
+  bool truncated = false;
+  std::string next_after;
+  std::optional<std::uint64_t> next_after_version;
+};
+Result<VersionPage> list_versions(const storage::Index& index, const ListVersionsRequest& request);
+
 // The uploads of a bucket that go on, by key and then the older first. A page begins behind `after` (and its
 // `after_upload`, when there is one); common prefixes as above.
 struct ListUploadsRequest {
@@ -73,6 +101,7 @@ struct PartPage {
 Result<PartPage> list_parts(const storage::Index& index, UploadId upload, std::uint32_t after,
                             std::size_t max);
 
+// No object, no version and no delete marker.
 Result<bool> bucket_is_empty(const storage::Index& index, BucketId bucket);
 
 }  // namespace hr::object

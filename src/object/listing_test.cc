@@ -143,6 +143,11 @@ class CountingIndex final : public storage::Index {
   std::unique_ptr<storage::Cursor> cursor(Table table) const override {
     return std::make_unique<CountingCursor>(inner_.cursor(table), steps);
   }
+  std::vector<std::unique_ptr<storage::Cursor>> cursors(std::span<const Table> tables) const override {
+    auto all = inner_.cursors(tables);
+    for (auto& one : all) one = std::make_unique<CountingCursor>(std::move(one), steps);
+    return all;
+  }
   Status apply(const std::vector<storage::IndexChange>&, storage::Lsn) override { return {}; }
   Status flush() override { return {}; }
   storage::Lsn applied() const override { return 0; }

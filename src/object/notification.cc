@@ -7,20 +7,30 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <set>
 
 namespace hr::object {
 namespace {
 
 // Those that changes here cause, or will cause once the operation of that name is answered.
-constexpr std::array<std::string_view, 8> kEvents = {
-    "s3:ObjectCreated:*",      "s3:ObjectCreated:Put",
-    "s3:ObjectCreated:Post",   "s3:ObjectCreated:Copy",
-    "s3:ObjectRemoved:*",      "s3:ObjectCreated:CompleteMultipartUpload",
-    "s3:ObjectRemoved:Delete", "s3:ObjectRemoved:DeleteMarkerCreated"};
+constexpr std::array<std::string_view, 14> kEvents = {"s3:ObjectCreated:*",
+                                                      "s3:ObjectCreated:Put",
+                                                      "s3:ObjectCreated:Post",
+                                                      "s3:ObjectCreated:Copy",
+                                                      "s3:ObjectRemoved:*",
+                                                      "s3:ObjectCreated:CompleteMultipartUpload",
+                                                      "s3:ObjectRemoved:Delete",
+                                                      "s3:ObjectRemoved:DeleteMarkerCreated",
+                                                      "s3:ObjectTagging:*",
+                                                      "s3:ObjectTagging:Put",
+                                                      "s3:ObjectTagging:Delete",
+                                                      "s3:LifecycleExpiration:*",
+                                                      "s3:LifecycleExpiration:Delete",
+                                                      "s3:LifecycleExpiration:DeleteMarkerCreated"};
 
 // Known to S3 and caused by nothing here.
-constexpr std::array<std::string_view, 20> kForeignEvents = {
+constexpr std::array<std::string_view, 14> kForeignEvents = {
     "s3:ReducedRedundancyLostObject",
     "s3:ObjectRestore:*",
     "s3:ObjectRestore:Post",
@@ -34,15 +44,12 @@ constexpr std::array<std::string_view, 20> kForeignEvents = {
     "s3:LifecycleTransition",
     "s3:IntelligentTiering",
     "s3:ObjectAcl:Put",
-    "s3:LifecycleExpiration:*",
-    "s3:LifecycleExpiration:Delete",
-    "s3:LifecycleExpiration:DeleteMarkerCreated",
-    "s3:ObjectTagging:*",
-    "s3:ObjectTagging:Put",
-    "s3:ObjectTagging:Delete",
     "s3:ObjectAnnotation:*"};
 
 constexpr std::string_view kScheme = "s3:";
+constexpr std::string_view kEtagOfNothing = "d41d8cd98f00b204e9800998ecf8427e";
+constexpr std::string_view kVersionPrefix = "v0000000000000000";  // 32 characters, as AWS's are
+constexpr std::size_t kVersionDigits = 15;
 
 // "s3:ObjectCreated:*" covers "s3:ObjectCreated:Put"; without a star, the same name.
 bool covers(std::string_view pattern, std::string_view event) {
@@ -88,11 +95,11 @@ bool plain(unsigned char c) {
 void write_object(codec::JsonWriter& out, const Change& change) {
   out.key("object").begin_object();
   out.field("key", event_key(change.key));
-  if (change.created != nullptr) {
-    out.field("size", static_cast<std::int64_t>(change.created->bytes));
-    out.field("eTag", change.created->etag);
-  }
-  out.field("sequencer", fmt::format("{:018X}", change.sequencer));
+  if (change.tells == Tells::kCreated) out.field("size", static_cast<std::int64_t>(change.object->bytes));
+  if (change.object != nullptr) out.field("eTag", change.object->etag);
+  if (change.tells == Tells::kMarker) out.field("eTag", kEtagOfNothing);
+  if (change.version > 0) out.field("versionId", show_version(change.version));
+  if (change.tells != Tells::kTagged) out.field("sequencer", fmt::format("{:018X}", change.sequencer));
   out.end_object();
 }
 
@@ -171,6 +178,20 @@ std::string test_message(const Bucket& bucket, std::string_view request_id, Time
   out.field("HostId", request_id);
   out.end_object();
   return text;
+}
+
+std::string show_version(std::uint64_t version) { return fmt::format("{}{:015x}", kVersionPrefix, version); }
+
+std::optional<std::uint64_t> parse_version(std::string_view text) {
+  if (!text.starts_with(kVersionPrefix)) return std::nullopt;
+  const std::string_view digits = text.substr(kVersionPrefix.size());
+  std::uint64_t version = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), version, 16);
+  const bool whole = error == std::errc() && end == digits.data() + digits.size();
+  if (!whole || digits.size() != kVersionDigits || version == 0 || show_version(version) != text) {
+    return std::nullopt;
+  }
+  return version;
 }
 
 std::string event_key(ByteView key) {

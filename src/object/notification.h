@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,18 +28,27 @@ Result<void> validate_rules(std::span<const NotificationRule> rules);
 // `event`: without "s3:", as in the event record ("ObjectCreated:Put"). The key is as stored, undecoded.
 bool matches(const NotificationRule& rule, std::string_view event, ByteView key);
 
-// What an event record tells. `size` and `etag` are of ObjectCreated only.
+// What an event record tells of the object besides its key: size, ETag and sequencer; the sequencer; the
+// ETag; of a delete marker the ETag of nothing and the sequencer.
+enum class Tells : std::uint8_t { kCreated, kRemoved, kTagged, kMarker };
+
 struct Change {
   std::string_view event_name{};  // "ObjectCreated:Put"
   ByteView key{};
-  const Object* created = nullptr;  // none: the object was removed
+  Tells tells = Tells::kCreated;
+  const Object* object = nullptr;  // none where it was removed
   std::uint64_t sequencer = 0;
+  std::uint64_t version = 0;  // 0: it has no id of its own
   std::string_view principal{}, source_ip{}, request_id{};
   Time time{};
 };
 
 std::string event_message(const Bucket& bucket, const NotificationRule& rule, const Change& change);
 std::string test_message(const Bucket& bucket, std::string_view request_id, Time now);
+
+// The id of a version, as clients see it, and back.
+std::string show_version(std::uint64_t version);
+std::optional<std::uint64_t> parse_version(std::string_view text);
 
 // A key as it stands in an event: form encoding, with '/' kept.
 std::string event_key(ByteView key);

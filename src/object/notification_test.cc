@@ -103,7 +103,9 @@ const Bucket kBucket{.id = BucketId{1},
                      .account = "111122223333",
                      .region = "us-west-2",
                      .created = {},
-                     .notifications = {}};
+                     .notifications = {},
+                     .versioning = Versioning::kNever,
+                     .settings = {}};
 
 TEST(EventMessage, of_a_put_has_every_field_of_s3) {
   auto matching = rule({"s3:ObjectCreated:*"});
@@ -112,7 +114,8 @@ TEST(EventMessage, of_a_put_has_every_field_of_s3) {
   EXPECT_EQ(event_message(kBucket, matching,
                           {.event_name = "ObjectCreated:Put",
                            .key = "in/Happy Face.jpg",
-                           .created = &object,
+                           .tells = Tells::kCreated,
+                           .object = &object,
                            .sequencer = 0x55AED6DCD90281E5,
                            .principal = "AIDAJDPLRKLG7UEXAMPLE",
                            .source_ip = "127.0.0.1",
@@ -134,7 +137,8 @@ TEST(EventMessage, of_a_delete_names_key_and_sequencer_only) {
   const auto text = event_message(kBucket, rule({"s3:ObjectRemoved:*"}),
                                   {.event_name = "ObjectRemoved:Delete",
                                    .key = "k",
-                                   .created = nullptr,
+                                   .tells = Tells::kRemoved,
+                                   .object = nullptr,
                                    .sequencer = 10,
                                    .principal = {},
                                    .source_ip = {},
@@ -147,7 +151,8 @@ TEST(EventMessage, is_json_whatever_the_request_says) {
   const auto text = event_message(kBucket, rule({"s3:ObjectRemoved:*"}),
                                   {.event_name = "ObjectRemoved:Delete",
                                    .key = "\"\\\n\xff",
-                                   .created = nullptr,
+                                   .tells = Tells::kRemoved,
+                                   .object = nullptr,
                                    .sequencer = 1,
                                    .principal = "a\"b\xff",
                                    .source_ip = "\x01",

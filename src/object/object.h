@@ -30,6 +30,18 @@ struct NotificationRule {
   bool operator==(const NotificationRule&) const = default;
 };
 
+// What a bucket is set to besides: each a document in the form its front end keeps it in. Never renumbered.
+enum class Setting : std::uint8_t {
+  kTagging = 1,
+  kCors = 2,
+  kPolicy = 3,
+  kLifecycle = 4,
+  kPublicAccessBlock = 5,
+  kOwnershipControls = 6,
+};
+
+enum class Versioning : std::uint8_t { kNever, kEnabled, kSuspended };
+
 struct Bucket {
   BucketId id{};
   std::string name{};
@@ -37,7 +49,16 @@ struct Bucket {
   std::string region{};
   Time created{};
   std::vector<NotificationRule> notifications{};
+  Versioning versioning = Versioning::kNever;
+  std::map<Setting, std::string> settings{};
   bool operator==(const Bucket&) const = default;
+};
+
+// A version as a request names it.
+struct VersionName {
+  bool null = false;          // the one that has no id of its own
+  std::uint64_t version = 0;  // else this one
+  bool operator==(const VersionName&) const = default;
 };
 
 struct Checksum {
@@ -56,11 +77,16 @@ struct Object {
   // Cache-Control, Content-Disposition, Content-Encoding, Content-Language, Expires, by lower-case name.
   std::map<std::string, std::string> headers{};
   std::map<std::string, std::string> metadata{};  // x-amz-meta-*, lower-case names without the prefix
+  std::map<std::string, std::string> tags{};
   std::optional<Checksum> checksum{};
   std::optional<storage::BlobName> blob{};  // none: the body, or its manifest, is in Table::kBodies
   std::uint32_t parts = 0;                  // above 0: uploaded in parts, Table::kBodies holds a Manifest
   UploadId upload{};                        // that made it, when there are parts
   std::uint64_t sequencer = 0;              // grows with every change of the key
+  // Its place among the versions of its key, the newest the greatest; 0: from before the bucket had versions.
+  std::uint64_t version = 0;
+  bool numbered = false;       // its id is its own; else it is "null", and there is one such of a key at most
+  bool delete_marker = false;  // no object: since then the key has none
   bool operator==(const Object&) const = default;
 };
 

@@ -43,6 +43,33 @@ Result<AnyRecord> take_upload_closed(Reader& in) {
   return closed;
 }
 
+Result<AnyRecord> take_version_put(Reader& in) {
+  VersionPut put;
+  put.bucket = BucketId{in.u64()};
+  put.version = in.u64();
+  put.numbered = in.boolean();
+  put.delete_marker = in.boolean();
+  put.key = in.str();
+  put.object = in.str();
+  if (in.boolean()) put.body = in.str();
+  if (in.ok() && (put.version == 0 || (put.delete_marker && put.body))) {
+    return fail(Errc::kCorrupt, "a version record that contradicts itself");
+  }
+  return put;
+}
+
+VersionChange change_of(const VersionPut& put) {
+  VersionChange change{.what = put.delete_marker ? VersionChange::What::kMarker : VersionChange::What::kPut,
+                       .bucket = put.bucket,
+                       .key = Bytes(put.key),
+                       .version = put.version,
+                       .numbered = put.numbered,
+                       .object = Bytes(put.object),
+                       .body = std::nullopt};
+  if (put.body) change.body.emplace(*put.body);
+  return change;
+}
+
 Result<AnyRecord> take(Kind kind, Reader& in) {
   switch (kind) {
     case Kind::kBucketSet:
@@ -77,6 +104,24 @@ Result<AnyRecord> take(Kind kind, Reader& in) {
       set.key = in.str();
       set.value = in.str();
       return set;
+    }
+    case Kind::kObjectSet: {
+      ObjectSet set;
+      set.bucket = BucketId{in.u64()};
+      set.key = in.str();
+      set.version = in.u64();
+      set.object = in.str();
+      return set;
+    }
+    case Kind::kVersionPut:
+      return take_version_put(in);
+    case Kind::kVersionRemoved: {
+      VersionRemoved removed;
+      removed.bucket = BucketId{in.u64()};
+      removed.version = in.u64();
+      removed.sequencer = in.u64();
+      removed.key = in.str();
+      return removed;
     }
     case Kind::kPartPut:
       return take_part_put(in);
@@ -151,6 +196,41 @@ storage::Record record_of(const UploadSet& set) {
   return record;
 }
 
+storage::Record record_of(const ObjectSet& set) {
+  storage::Record record = begin(Kind::kObjectSet, set.key.size() + set.object.size() + 24);
+  Writer out(record.payload);
+  out.u64(std::to_underlying(set.bucket));
+  out.str(set.key);
+  out.u64(set.version);
+  out.str(set.object);
+  return record;
+}
+
+storage::Record record_of(const VersionPut& put) {
+  storage::Record record =
+      begin(Kind::kVersionPut, put.key.size() + put.object.size() + put.body.value_or("").size() + 40);
+  Writer out(record.payload);
+  out.u64(std::to_underlying(put.bucket));
+  out.u64(put.version);
+  out.boolean(put.numbered);
+  out.boolean(put.delete_marker);
+  out.str(put.key);
+  out.str(put.object);
+  out.boolean(put.body.has_value());
+  if (put.body) out.str(*put.body);
+  return record;
+}
+
+storage::Record record_of(const VersionRemoved& removed) {
+  storage::Record record = begin(Kind::kVersionRemoved, removed.key.size() + 32);
+  Writer out(record.payload);
+  out.u64(std::to_underlying(removed.bucket));
+  out.u64(removed.version);
+  out.u64(removed.sequencer);
+  out.str(removed.key);
+  return record;
+}
+
 storage::Record record_of(const PartPut& put) {
   storage::Record record = begin(Kind::kPartPut, put.part.size() + 16);
   Writer out(record.payload);
@@ -215,6 +295,25 @@ Result<Application> application_of(std::uint8_t kind, ByteView payload) {
                    out.replaced.push_back(key);
                    out.changes.push_back({Table::kObjects, key, std::nullopt});
                    out.changes.push_back({Table::kBodies, std::move(key), std::nullopt});
+                 },
+                 [&](const ObjectSet& set) {
+                   out.version = VersionChange{.what = VersionChange::What::kSet,
+                                               .bucket = set.bucket,
+                                               .key = Bytes(set.key),
+                                               .version = set.version,
+                                               .numbered = false,
+                                               .object = Bytes(set.object),
+                                               .body = std::nullopt};
+                 },
+                 [&](const VersionPut& put) { out.version = change_of(put); },
+                 [&](const VersionRemoved& removed) {
+                   out.version = VersionChange{.what = VersionChange::What::kRemove,
+                                               .bucket = removed.bucket,
+                                               .key = Bytes(removed.key),
+                                               .version = removed.version,
+                                               .numbered = false,
+                                               .object = {},
+                                               .body = std::nullopt};
                  },
                  [&](const UploadSet& set) {
                    out.changes.push_back(

@@ -27,6 +27,9 @@ enum class Kind : std::uint8_t {
   kUploadSet = 69,     // a multipart upload begins
   kPartPut = 70,       // a part of it, in the place of an earlier one of that number
   kUploadClosed = 71,  // completed, aborted or abandoned: all its parts go, but those an object took over
+  kObjectSet = 72,     // what is known of an object changes, not its body
+  kVersionPut = 73,    // a new current version, or a delete marker; the one before stays
+  kVersionRemoved = 74,
 };
 inline constexpr std::uint8_t kKindFirst = 64;
 inline constexpr std::uint8_t kKindLast = 127;
@@ -46,6 +49,32 @@ struct ObjectPut {
 
 struct ObjectRemoved {
   BucketId bucket{};
+  std::uint64_t sequencer = 0;
+  ByteView key;
+};
+
+struct ObjectSet {
+  BucketId bucket{};
+  ByteView key;
+  std::uint64_t version = 0;
+  ByteView object;  // as the index holds it
+};
+
+// One that has no id of its own (`numbered` is not set) replaces the one of its key that has none either.
+struct VersionPut {
+  BucketId bucket{};
+  std::uint64_t version = 0;
+  bool numbered = false;
+  bool delete_marker = false;
+  ByteView key;
+  ByteView object;               // as the index holds it
+  std::optional<ByteView> body;  // none: it is a blob, or there is none
+};
+
+// The newest of those that are left is current then, unless it is a delete marker.
+struct VersionRemoved {
+  BucketId bucket{};
+  std::uint64_t version = 0;
   std::uint64_t sequencer = 0;
   ByteView key;
 };
@@ -75,12 +104,15 @@ storage::Record record_of(const BucketDeleted& deleted);
 storage::Record record_of(const Counter& counter);
 storage::Record record_of(const ObjectPut& put);
 storage::Record record_of(const ObjectRemoved& removed);
+storage::Record record_of(const ObjectSet& set);
+storage::Record record_of(const VersionPut& put);
+storage::Record record_of(const VersionRemoved& removed);
 storage::Record record_of(const UploadSet& set);
 storage::Record record_of(const PartPut& put);
 storage::Record record_of(const UploadClosed& closed);
 
-using AnyRecord =
-    std::variant<Bucket, BucketDeleted, Counter, ObjectPut, ObjectRemoved, UploadSet, PartPut, UploadClosed>;
+using AnyRecord = std::variant<Bucket, BucketDeleted, Counter, ObjectPut, ObjectRemoved, UploadSet, PartPut,
+                               UploadClosed, ObjectSet, VersionPut, VersionRemoved>;
 // kCorrupt: unknown kind or version, or a payload that is none of that kind.
 Result<AnyRecord> decode_record(std::uint8_t kind, ByteView payload);
 

@@ -1,6 +1,7 @@
 // GetObjectAttributes: what is known of an object without its bytes.
 #include "codec/time_text.h"
 #include "s3/read.h"
+#include "s3/versions.h"
 #include "wire/s3_documents.h"
 #include "wire/s3_headers.h"
 #include "wire/s3_multipart.h"
@@ -108,14 +109,16 @@ wire::S3Attributes attributes_of(const Found& found, const Asked& asked) {
 AnswerTask get_object_attributes(Services& services, Request& request) {
   const auto bucket = own_bucket(services, request);
   if (!bucket) co_return std::unexpected(bucket.error());
-  if (auto version = check_version(request); !version) co_return std::unexpected(std::move(version).error());
+  const auto version = asked_version(request);
+  if (!version) co_return std::unexpected(version.error());
   const auto asked = parse_asked(request);
   if (!asked) co_return std::unexpected(asked.error());
   const Want want = asked->parts ? Want::kBody : Want::kHead;
-  const auto found = co_await find_object(services, (*bucket)->id, request.target.key, want);
+  const auto found = co_await find_object(services, (*bucket)->id, request.target.key, want, *version);
   if (!found) co_return std::unexpected(found.error());
   net::Response response = xml_response(wire::write_attributes(attributes_of(*found, *asked)));
   response.headers.add("Last-Modified", codec::http_date(found->object.modified));
+  add_version(response, services.store.objects().bucket(request.target.bucket), found->object);
   co_return response;
 }
 

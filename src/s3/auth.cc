@@ -48,6 +48,8 @@ wire::S3Result<void> read_payload_form(Request& request) {
   return {};
 }
 
+}  // namespace
+
 wire::S3Result<void> check_payload_form(const Request& request) {
   const bool streaming = request.payload == PayloadMode::kStreamingSigned ||
                          request.payload == PayloadMode::kStreamingSignedTrailer ||
@@ -65,6 +67,8 @@ wire::S3Result<void> check_payload_form(const Request& request) {
   }
   return {};
 }
+
+namespace {
 
 // As AWS does, an unknown key is told apart from a wrong secret, here and by SQS. Ids are drawn at random (90
 // bits): nobody finds one by asking.
@@ -157,7 +161,11 @@ wire::S3Result<void> Authorizer::authorize(Request& request, std::span<const cod
   const codec::AuthKind kind = codec::auth_kind(request.target.raw_query, sent);
   const auto allowed =
       kind == codec::AuthKind::kV2Query ? by_v2_url(request, sent, wall) : by_v4(request, sent, wall);
-  if (!allowed) return std::unexpected(error_of(allowed.error(), in_query(kind), region_, wall));
+  // Who signs nothing is nobody: what he may do, a bucket's policy says.
+  const bool unsigned_request = kind == codec::AuthKind::kNone;
+  if (!allowed && !(unsigned_request && allowed.error().code == AuthErrc::kMissing)) {
+    return std::unexpected(error_of(allowed.error(), in_query(kind), region_, wall));
+  }
   if (!request.verified) HR_TRY(read_payload_form(request));
   return check_payload_form(request);
 }

@@ -8,6 +8,7 @@
 #include "s3/request.h"
 #include "wire/auth.h"
 #include "wire/s3_error.h"
+#include "wire/s3_post.h"
 
 #include <string>
 
@@ -21,7 +22,13 @@ class Authorizer {
   // Fills in identity, payload form and body hash of the request.
   wire::S3Result<void> authorize(Request& request, std::span<const codec::HeaderField> sent, Time wall);
 
+  // The same by the fields of a POST form: V4 or V2 over its policy. Who signs nothing is nobody.
+  wire::S3Result<void> authorize_form(Request& request, const wire::S3FormFields& fields, Time wall) const;
+
  private:
+  wire::S3Result<void> by_v4_form(Request& request, const wire::S3FormFields& fields, Time wall) const;
+  wire::S3Result<void> by_v2_form(Request& request, const wire::S3FormFields& fields) const;
+  wire::S3Result<void> accept_form(Request& request, const wire::AccessKey* key, bool good) const;
   std::expected<void, codec::AuthError> by_v2_url(Request& request, std::span<const codec::HeaderField> sent,
                                                   Time wall) const;
   std::expected<void, codec::AuthError> by_v4(Request& request, std::span<const codec::HeaderField> sent,
@@ -31,6 +38,9 @@ class Authorizer {
   std::string region_;
   wire::Authenticator authenticator_;
 };
+
+// Whether the operation takes a body of that form, and from there.
+wire::S3Result<void> check_payload_form(const Request& request);
 
 // `presigned`: the signature was in the query.
 wire::S3Error error_of(const codec::AuthError& error, bool presigned, std::string_view region, Time wall);

@@ -1,6 +1,7 @@
 #include "s3/buckets.h"
 
 #include "object/listing.h"
+#include "s3/policy.h"
 #include "s3/tokens.h"
 #include "s3/write.h"
 #include "wire/key_rules.h"
@@ -74,6 +75,7 @@ net::Task<S3Result<void>> close_uploads(Services& services, const std::string& n
 }  // namespace
 
 Answer list_buckets(Services& services, const Request& request) {
+  if (request.identity.account.empty()) return wire::s3_fail(S3Code::kAccessDenied);
   wire::S3BucketList list;
   list.owner = wire::owner_of_account(request.identity.account);
   HR_ASSIGN(const ListPageQuery page, page_query(request.target.query, "max-buckets", kBucketsPageMax));
@@ -94,6 +96,7 @@ Answer list_buckets(Services& services, const Request& request) {
 }
 
 AnswerTask create_bucket(Services& services, Request& request) {
+  if (request.identity.account.empty()) co_return wire::s3_fail(S3Code::kAccessDenied);
   if (auto name = wire::check_bucket_name(request.target.bucket); !name) {
     co_return std::unexpected(std::move(name).error());
   }
@@ -107,8 +110,13 @@ AnswerTask create_bucket(Services& services, Request& request) {
   const auto decide = [&](object::Engine& engine, Time now, object::Effects& out) {
     outcome =
         engine.create_bucket(request.target.bucket, request.identity.account, services.region, now, out);
+    if (!*outcome) return;
+    static_cast<void>(
+        engine.set(request.target.bucket, object::Setting::kPublicAccessBlock, first_access_block(), out));
+    static_cast<void>(engine.set(request.target.bucket, object::Setting::kOwnershipControls,
+                                 first_ownership_controls(), out));
   };
-  const commit::Cost cost{.records = 2, .bytes = kBucketRecordBytes, .space = storage::Space::kGrow};
+  const commit::Cost cost{.records = 4, .bytes = 3 * kBucketRecordBytes, .space = storage::Space::kGrow};
   const Status status = co_await net::await_call<Status>(
       [&](auto done) { services.store.change_objects(cost, decide, std::move(done)); });
   if (auto made = result_of(outcome, status); !made) {
@@ -172,12 +180,6 @@ Answer get_bucket_location(Services& services, const Request& request) {
 Answer get_bucket_acl(Services& services, const Request& request) {
   HR_ASSIGN(const object::Bucket* bucket, own_bucket(services, request));
   return xml_response(wire::write_acl(wire::owner_of_account(bucket->account)));
-}
-
-Answer get_bucket_versioning(Services& services, const Request& request) {
-  HR_ASSIGN(const object::Bucket* bucket, own_bucket(services, request));
-  static_cast<void>(bucket);
-  return xml_response(wire::write_versioning());
 }
 
 }  // namespace hr::s3

@@ -12,9 +12,8 @@ Answer head_bucket(Services& services, const Request& request);
 AnswerTask delete_bucket(Services& services, Request& request);
 Answer get_bucket_location(Services& services, const Request& request);
 Answer get_bucket_acl(Services& services, const Request& request);
-Answer get_bucket_versioning(Services& services, const Request& request);
 
-AnswerTask list_objects(Services& services, Request& request);  // v1, v2 and versions
+AnswerTask list_objects(Services& services, Request& request);  // v1 and v2
 
 Answer get_notification(Services& services, const Request& request);
 AnswerTask put_notification(Services& services, Request& request);

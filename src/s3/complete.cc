@@ -3,6 +3,7 @@
 #include "codec/base64.h"
 #include "object/coding.h"
 #include "object/listing.h"
+#include "object/notification.h"
 #include "s3/assemble.h"
 #include "s3/multipart.h"
 #include "s3/read.h"
@@ -147,7 +148,12 @@ AnswerTask answer_again(Services& services, const Request& request, object::Buck
   const auto object = co_await read_object(services, bucket, request.target.key);
   if (!object) co_return std::unexpected(object.error());
   const bool same = *object && (*object)->parts > 0 && (*object)->upload == upload;
-  if (same && (*object)->etag == etag_of_parts(parts)) co_return completed(request, **object);
+  if (same && (*object)->etag == etag_of_parts(parts)) {
+    net::Response response = completed(request, **object);
+    if ((*object)->numbered)
+      response.headers.add("x-amz-version-id", object::show_version((*object)->version));
+    co_return response;
+  }
   co_return wire::s3_fail(S3Code::kNoSuchUpload, {}, {{"UploadId", shown(upload)}});
 }
 
@@ -177,7 +183,11 @@ AnswerTask complete_multipart_upload(Services& services, Request& request) {
     if (!tried->outcome) co_return std::unexpected(error_of(tried->status.error()));
     if (*tried->outcome) {
       if (!tried->status) co_return std::unexpected(error_of(tried->status.error()));
-      co_return completed(request, tried->object);
+      net::Response response = completed(request, tried->object);
+      if ((*tried->outcome)->numbered) {
+        response.headers.add("x-amz-version-id", object::show_version((*tried->outcome)->version));
+      }
+      co_return response;
     }
     const Fault fault = tried->outcome->error();
     if (fault != Fault::kStale && fault != Fault::kNoSuchUpload) co_return std::unexpected(error_of(fault));

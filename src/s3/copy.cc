@@ -1,13 +1,16 @@
 #include "s3/copy.h"
 
+#include "object/notification.h"
 #include "s3/multipart.h"
 #include "s3/read.h"
 #include "s3/upload.h"
 #include "s3/upload_parameters.h"
+#include "s3/versions.h"
 #include "s3/write.h"
 #include "wire/s3_documents.h"
 #include "wire/s3_headers.h"
 #include "wire/s3_multipart.h"
+#include "wire/s3_tagging.h"
 #include "wire/s3_target.h"
 
 #include <fmt/format.h>
@@ -47,9 +50,20 @@ S3Result<void> judge_source(const Request& request, const object::Object& object
 net::Task<S3Result<Source>> open_source(Services& services, const Request& request) {
   auto name = wire::parse_copy_source(wire::header(request.headers, "x-amz-copy-source").value_or(""));
   if (!name) co_return std::unexpected(std::move(name).error());
-  const auto bucket = own_bucket(services, request, name->bucket, "x-amz-source-expected-bucket-owner");
+  const auto bucket = source_bucket(services, request, *name);
   if (!bucket) co_return std::unexpected(bucket.error());
-  auto found = co_await find_object(services, (*bucket)->id, name->key, Want::kBody);
+  std::optional<object::VersionName> version;
+  if (name->version) {
+    auto parsed = parse_version_name("x-amz-copy-source", *name->version);
+    if (!parsed) co_return std::unexpected(std::move(parsed).error());
+    version = *parsed;
+  }
+  auto found = co_await find_object(services, (*bucket)->id, name->key, Want::kBody, version);
+  if (!found && found.error().code == S3Code::kMethodNotAllowed) {
+    co_return wire::s3_fail(
+        S3Code::kInvalidRequest,
+        "The source of a copy request may not specifically refer to a delete marker by version id.");
+  }
   if (!found) co_return std::unexpected(std::move(found).error());
   if (auto judged = judge_source(request, found->object); !judged) {
     co_return std::unexpected(std::move(judged).error());
@@ -109,11 +123,11 @@ S3Result<bool> replaces(const Request& request, std::string_view header) {
 S3Result<object::PutObject> described(const Request& request, const Source& source) {
   HR_TRY(wire::check_key(request.target.key));
   HR_ASSIGN(const bool new_metadata, replaces(request, "x-amz-metadata-directive"));
-  HR_TRY(replaces(request, "x-amz-tagging-directive"));
+  HR_ASSIGN(const bool new_tags, replaces(request, "x-amz-tagging-directive"));
   HR_ASSIGN(auto condition, wire::parse_write_condition(request.headers));
   const bool onto_itself =
       source.name.bucket == request.target.bucket && source.name.key == request.target.key;
-  if (onto_itself && !new_metadata) {
+  if (onto_itself && !new_metadata && !source.name.version) {
     return wire::s3_fail(S3Code::kInvalidRequest,
                          "This copy request is illegal because it is trying to copy an object to itself "
                          "without changing the object's metadata, storage class, website redirect location "
@@ -125,11 +139,14 @@ S3Result<object::PutObject> described(const Request& request, const Source& sour
   put.object.content_type = source.found.object.content_type;
   put.object.headers = source.found.object.headers;
   put.object.metadata = source.found.object.metadata;
+  put.object.tags = source.found.object.tags;
   if (new_metadata) {
     HR_ASSIGN(auto headers, wire::parse_object_headers(request.headers));
-    put.object.content_type = std::move(headers.content_type);
-    put.object.headers = std::move(headers.headers);
-    put.object.metadata = std::move(headers.metadata);
+    describe(put.object, std::move(headers));
+  }
+  if (new_tags) {
+    HR_ASSIGN(put.object.tags,
+              wire::parse_tagging_header(wire::header(request.headers, "x-amz-tagging").value_or("")));
   }
   put.condition = {.if_none_match_any = condition.if_none_match_any,
                    .if_match = std::move(condition.if_match)};
@@ -180,12 +197,19 @@ S3Result<void> check_size(const Services& services, std::uint64_t bytes) {
                                    services.limits.body_bytes_max));
 }
 
-net::Response copied(std::string_view root, const std::string& etag, Time modified,
+net::Response copied(const Services& services, const Source& source, std::string_view root,
+                     const std::string& etag, Time modified,
                      const std::optional<object::Checksum>& checksum) {
-  return xml_response(wire::write_copied(root, {.etag = etag,
-                                                .modified = modified,
-                                                .checksum_algorithm = checksum ? checksum->algorithm : "",
-                                                .checksum = checksum ? checksum->value : ""}));
+  net::Response response =
+      xml_response(wire::write_copied(root, {.etag = etag,
+                                             .modified = modified,
+                                             .checksum_algorithm = checksum ? checksum->algorithm : "",
+                                             .checksum = checksum ? checksum->value : ""}));
+  const object::Bucket* from = services.store.objects().bucket(source.name.bucket);
+  if (from && from->versioning != object::Versioning::kNever) {
+    response.headers.add("x-amz-copy-source-version-id", version_id(source.found.object));
+  }
+  return response;
 }
 
 }  // namespace
@@ -213,7 +237,12 @@ AnswerTask copy_object(Services& services, Request& request) {
   put->inline_body = std::move(made->inline_body);
   auto written = co_await write_put(services, id, std::move(*put));
   if (written.outcome) {
-    co_return copied("CopyObjectResult", made->etag, written.outcome->modified, made->checksum);
+    net::Response response =
+        copied(services, *source, "CopyObjectResult", made->etag, written.outcome->modified, made->checksum);
+    if (written.outcome->numbered) {
+      response.headers.add("x-amz-version-id", object::show_version(written.outcome->version));
+    }
+    co_return response;
   }
   if (made->blob && !written.maybe_written) co_await drop_blob(services, *made->blob);
   co_return std::unexpected(std::move(written.outcome).error());
@@ -242,7 +271,7 @@ AnswerTask copy_part(Services& services, Request& request) {
   if (!made) co_return std::unexpected(made.error());
   const auto put = co_await write_part(services, request, upload->id, *number, range->bytes, *made);
   if (!put) co_return std::unexpected(put.error());
-  co_return copied("CopyPartResult", made->etag, *put, made->checksum);
+  co_return copied(services, *source, "CopyPartResult", made->etag, *put, made->checksum);
 }
 
 }  // namespace hr::s3

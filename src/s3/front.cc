@@ -2,10 +2,17 @@
 
 #include "s3/buckets.h"
 #include "s3/copy.h"
+#include "s3/cors.h"
 #include "s3/key_rules.h"
+#include "s3/lifecycle.h"
 #include "s3/multipart.h"
 #include "s3/objects.h"
+#include "s3/policy.h"
+#include "s3/post.h"
 #include "s3/read.h"
+#include "s3/settings.h"
+#include "s3/tagging.h"
+#include "s3/versions.h"
 #include "wire/s3_headers.h"
 
 #include <fmt/format.h>
@@ -19,6 +26,7 @@ using wire::S3Code;
 using wire::S3Op;
 
 constexpr Duration kLookEvery = 60s;
+constexpr Duration kLifecycleEvery = std::chrono::hours(1);
 
 std::vector<std::string> domains_of(const std::string& domain) {
   if (domain.empty()) return {};
@@ -67,23 +75,39 @@ S3Front::S3Front(Parts parts)
       authorizer_(parts.keys, std::move(parts.trusted), parts.region) {}
 
 net::Task<net::Response> S3Front::handle(net::RequestHead& head, net::RequestBody& body) {
-  look_for_abandoned_uploads();
+  tick();
   OperationCount* count = &unrouted_;
   Answer answered = co_await answer(head, body, count);
   net::Response response = answered ? std::move(*answered) : error_response(answered.error(), head);
   ++count->requests;
   if (response.status >= 400) ++count->errors;
+  add_cors(head, response);
   response.headers.add("x-amz-request-id", head.request_id);
   response.headers.add("x-amz-id-2", head.request_id);
   co_return response;
 }
 
-// A store that nobody asks anything has time for it later.
-void S3Front::look_for_abandoned_uploads() {
+void S3Front::add_cors(const net::RequestHead& head, net::Response& response) const {
+  if (!head.headers.find("origin")) return;
+  const auto target = wire::parse_s3_target(head.target, head.headers.find("host").value_or(""), domains_);
+  if (target) add_cors_headers(services_, head, *target, response);
+}
+
+void S3Front::tick() {
   const Time now = clock_.now();
-  if (now < next_look_) return;
-  next_look_ = now + kLookEvery;
-  close_abandoned_uploads(services_);
+  if (now >= next_look_) {
+    next_look_ = now + kLookEvery;
+    close_abandoned_uploads(services_);
+  }
+  if (now < next_lifecycle_ || lifecycle_runs_) return;
+  next_lifecycle_ = now + kLifecycleEvery;
+  lifecycle_runs_ = true;  // before: it may end within spawn()
+  if (!services_.runtime.spawn(steps_, "s3.lifecycle", run_lifecycles(now))) lifecycle_runs_ = false;
+}
+
+net::Task<void> S3Front::run_lifecycles(Time now) {
+  co_await carry_out_lifecycles(services_, now);
+  lifecycle_runs_ = false;
 }
 
 AnswerTask S3Front::answer(net::RequestHead& head, net::RequestBody& body, OperationCount*& count) {
@@ -96,14 +120,29 @@ AnswerTask S3Front::answer(net::RequestHead& head, net::RequestBody& body, Opera
   if (!op) co_return std::unexpected(op.error());
   request.op = *op;
   count = &counts_[static_cast<std::size_t>(*op)];
-  if (*op == S3Op::kOptionsObject) co_return wire::s3_fail(S3Code::kAccessForbidden);
+  if (*op == S3Op::kOptionsObject) co_return answer_preflight(services_, head, request.target);
+  if (*op == S3Op::kPostObject) co_return co_await post(request, sent);
   if (auto allowed = authorizer_.authorize(request, sent, clock_.wall()); !allowed) {
     co_return std::unexpected(std::move(allowed).error());
   }
   if (auto granted = check_key_rules(request); !granted)
     co_return std::unexpected(std::move(granted).error());
-  if (auto here = check_supported(request); !here) co_return std::unexpected(std::move(here).error());
-  co_return co_await perform(request);
+  const bool nobody = request.identity.account.empty();
+  if (auto here = check_supported(request); !here) {
+    if (nobody) co_return wire::s3_fail(S3Code::kAccessDenied);
+    co_return std::unexpected(std::move(here).error());
+  }
+  auto answered = co_await perform(request);
+  if (!answered) co_return std::unexpected(hide_absence(services_, request, std::move(answered).error()));
+  co_return answered;
+}
+
+// A form says in its fields who sends it; what else is signed would be somebody else's word.
+AnswerTask S3Front::post(Request& request, std::span<const codec::HeaderField> sent) {
+  if (codec::auth_kind(request.target.raw_query, sent) != codec::AuthKind::kNone) {
+    co_return wire::s3_fail(S3Code::kInvalidRequest, "A POST form is signed by its fields alone.");
+  }
+  co_return co_await post_object(services_, steps_, authorizer_, request, clock_.wall());
 }
 
 AnswerTask S3Front::perform(Request& request) {
@@ -139,8 +178,9 @@ AnswerTask S3Front::perform(Request& request) {
       co_return co_await abort_multipart_upload(services_, request);
     case S3Op::kListObjects:
     case S3Op::kListObjectsV2:
-    case S3Op::kListObjectVersions:
       co_return co_await list_objects(services_, request);
+    case S3Op::kListObjectVersions:
+      co_return co_await list_object_versions(services_, request);
     case S3Op::kListBuckets:
       co_return list_buckets(services_, request);
     case S3Op::kCreateBucket:
@@ -155,6 +195,65 @@ AnswerTask S3Front::perform(Request& request) {
       co_return get_bucket_acl(services_, request);
     case S3Op::kGetBucketVersioning:
       co_return get_bucket_versioning(services_, request);
+    case S3Op::kGetObjectTagging:
+      co_return co_await get_object_tagging(services_, request);
+    case S3Op::kPutObjectTagging:
+      co_return co_await put_object_tagging(services_, request);
+    case S3Op::kDeleteObjectTagging:
+      co_return co_await delete_object_tagging(services_, request);
+    default:
+      co_return co_await perform_on_settings(request);
+  }
+}
+
+// The requests about what a bucket is set to.
+AnswerTask S3Front::perform_on_settings(Request& request) {
+  switch (request.op) {
+    case S3Op::kPutBucketVersioning:
+      co_return co_await put_bucket_versioning(services_, request);
+    case S3Op::kGetBucketTagging:
+      co_return co_await get_bucket_tagging(services_, request);
+    case S3Op::kPutBucketTagging:
+      co_return co_await put_bucket_tagging(services_, request);
+    case S3Op::kDeleteBucketTagging:
+      co_return co_await delete_setting(services_, request, object::Setting::kTagging);
+    case S3Op::kGetBucketCors:
+      co_return co_await get_bucket_cors(services_, request);
+    case S3Op::kPutBucketCors:
+      co_return co_await put_bucket_cors(services_, request);
+    case S3Op::kDeleteBucketCors:
+      co_return co_await delete_setting(services_, request, object::Setting::kCors);
+    case S3Op::kGetBucketLifecycleConfiguration:
+      co_return co_await get_bucket_lifecycle(services_, request);
+    case S3Op::kPutBucketLifecycleConfiguration: {
+      auto answer = co_await put_bucket_lifecycle(services_, request);
+      if (answer) next_lifecycle_ = {};  // the next pass is now
+      co_return answer;
+    }
+    case S3Op::kDeleteBucketLifecycle:
+      co_return co_await delete_setting(services_, request, object::Setting::kLifecycle);
+    case S3Op::kGetBucketPolicy:
+      co_return get_bucket_policy(services_, request);
+    case S3Op::kGetBucketPolicyStatus:
+      co_return get_bucket_policy_status(services_, request);
+    case S3Op::kPutBucketPolicy:
+      co_return co_await put_bucket_policy(services_, request);
+    case S3Op::kDeleteBucketPolicy:
+      co_return co_await delete_setting(services_, request, object::Setting::kPolicy);
+    case S3Op::kGetPublicAccessBlock:
+      co_return get_setting(services_, request, object::Setting::kPublicAccessBlock,
+                            S3Code::kNoSuchPublicAccessBlock);
+    case S3Op::kPutPublicAccessBlock:
+      co_return co_await put_public_access_block(services_, request);
+    case S3Op::kDeletePublicAccessBlock:
+      co_return co_await delete_setting(services_, request, object::Setting::kPublicAccessBlock);
+    case S3Op::kGetBucketOwnershipControls:
+      co_return get_setting(services_, request, object::Setting::kOwnershipControls,
+                            S3Code::kOwnershipControlsNotFound);
+    case S3Op::kPutBucketOwnershipControls:
+      co_return co_await put_ownership_controls(services_, request);
+    case S3Op::kDeleteBucketOwnershipControls:
+      co_return co_await delete_setting(services_, request, object::Setting::kOwnershipControls);
     case S3Op::kGetBucketNotificationConfiguration:
       co_return get_notification(services_, request);
     case S3Op::kPutBucketNotificationConfiguration:
@@ -170,6 +269,7 @@ net::Response S3Front::error_response(const wire::S3Error& error, const net::Req
           ? empty_response(200)
           : xml_response(wire::write_error(error, path_of(head), head.request_id, head.request_id));
   response.status = wire::http_status(error.code);
+  for (const auto& [name, value] : error.headers) response.headers.add(name, value);
   for (const auto& [name, value] : error.fields) {
     if (error.code == S3Code::kInvalidRange && name == "ActualObjectSize") {
       response.headers.add("Content-Range", "bytes */" + value);

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +48,9 @@ class S3Front : public net::Handler {
 
   net::Task<net::Response> handle(net::RequestHead& head, net::RequestBody& body) override;
 
+  // What is due by the clock: abandoned uploads, objects that a lifecycle takes. Call now and then.
+  void tick();
+
   // Of every operation that was asked for at least once, by name.
   std::vector<std::pair<std::string_view, OperationCount>> counters() const;
   // Requests that were no operation at all: a bad URI, a method no resource knows.
@@ -57,7 +61,10 @@ class S3Front : public net::Handler {
  private:
   AnswerTask answer(net::RequestHead& head, net::RequestBody& body, OperationCount*& count);
   AnswerTask perform(Request& request);
-  void look_for_abandoned_uploads();
+  AnswerTask post(Request& request, std::span<const codec::HeaderField> sent);
+  AnswerTask perform_on_settings(Request& request);
+  void add_cors(const net::RequestHead& head, net::Response& response) const;
+  net::Task<void> run_lifecycles(Time now);
   net::Response error_response(const wire::S3Error& error, const net::RequestHead& head) const;
 
   Services services_;
@@ -65,7 +72,9 @@ class S3Front : public net::Handler {
   std::vector<std::string> domains_;
   Authorizer authorizer_;
   Time next_look_{};  // for abandoned uploads
-  net::Gate steps_;   // work of uploads on the pool
+  Time next_lifecycle_{};
+  bool lifecycle_runs_ = false;
+  net::Gate steps_;  // work of uploads on the pool
   std::array<OperationCount, wire::kS3Ops> counts_{};
   OperationCount unrouted_;
 };

@@ -1,4 +1,4 @@
-// The three listings of a bucket's keys: one query, one page, three documents.
+// The two listings of a bucket's keys: one query, one page, two documents.
 #include "object/listing.h"
 #include "s3/buckets.h"
 #include "s3/tokens.h"
@@ -18,7 +18,7 @@ constexpr std::size_t kKeysPageMax = 1000;
 struct Query {
   object::ListRequest list;
   ListPageQuery page;
-  std::string marker;  // as the client named its start: marker, start-after or key-marker
+  std::string marker;  // as the client named its start: marker or start-after
   bool url_encoded = false;
   bool fetch_owner = false;
 };
@@ -26,12 +26,6 @@ struct Query {
 std::string parameter(const Request& request, std::string_view name) {
   const Bytes* value = codec::find(request.target.query, name);
   return value ? *value : std::string();
-}
-
-S3Result<void> check_version_marker(const Request& request) {
-  const std::string marker = parameter(request, "version-id-marker");
-  if (marker.empty() || marker == "null") return {};
-  return wire::s3_bad_argument("version-id-marker", marker, "Invalid version id specified");
 }
 
 S3Result<Query> parse_query(const Request& request, object::BucketId bucket) {
@@ -43,10 +37,7 @@ S3Result<Query> parse_query(const Request& request, object::BucketId bucket) {
   }
   out.url_encoded = encoding == "url";
   out.fetch_owner = parameter(request, "fetch-owner") == "true";
-  if (request.op == S3Op::kListObjectVersions) HR_TRY(check_version_marker(request));
-  out.marker = parameter(request, request.op == S3Op::kListObjects     ? "marker"
-                                  : request.op == S3Op::kListObjectsV2 ? "start-after"
-                                                                       : "key-marker");
+  out.marker = parameter(request, request.op == S3Op::kListObjects ? "marker" : "start-after");
   const bool resumes = request.op == S3Op::kListObjectsV2 && !out.page.token.empty();
   out.list = {.bucket = bucket,
               .prefix = parameter(request, "prefix"),
@@ -81,20 +72,13 @@ Bytes document(const Request& request, const Query& query, object::ListPage page
                const wire::S3Owner& owner) {
   const std::string next = page.next_after;
   const wire::S3Listing listing = listing_of(request, query, std::move(page));
-  switch (request.op) {
-    case S3Op::kListObjects:
-      return wire::write_list_v1(listing, {.marker = query.marker, .next_marker = next, .owner = owner});
-    case S3Op::kListObjectsV2:
-      return wire::write_list_v2(listing, {.start_after = query.marker,
-                                           .token = query.page.token,
-                                           .next_token = make_token(next),
-                                           .owner = query.fetch_owner ? std::optional(owner) : std::nullopt});
-    default:
-      return wire::write_list_versions(listing, {.key_marker = query.marker,
-                                                 .version_id_marker = parameter(request, "version-id-marker"),
-                                                 .next_key_marker = next,
-                                                 .owner = owner});
+  if (request.op == S3Op::kListObjects) {
+    return wire::write_list_v1(listing, {.marker = query.marker, .next_marker = next, .owner = owner});
   }
+  return wire::write_list_v2(listing, {.start_after = query.marker,
+                                       .token = query.page.token,
+                                       .next_token = make_token(next),
+                                       .owner = query.fetch_owner ? std::optional(owner) : std::nullopt});
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ using object::UploadId;
 using wire::S3Code;
 using wire::S3Result;
 
-constexpr std::uint64_t kUploadRecordBytes = 16U << 10;  // key, headers and metadata
+constexpr std::uint64_t kUploadRecordBytes = 20U << 10;  // key, headers, metadata and tags
 constexpr std::uint64_t kPartRecordBytes = 1024;
 constexpr std::size_t kAbandonedAtOnce = 16;
 
@@ -41,9 +41,8 @@ S3Result<object::Upload> described(const Request& request) {
   upload.initiator = request.identity.access_key;
   if (checksum.algorithm) upload.checksum_algorithm = codec::to_string(*checksum.algorithm);
   upload.checksum_composite = checksum.composite;
-  upload.object.content_type = std::move(headers.content_type);
-  upload.object.headers = std::move(headers.headers);
-  upload.object.metadata = std::move(headers.metadata);
+  upload.object.tags = std::move(headers.tags);
+  describe(upload.object, std::move(headers));
   return upload;
 }
 

@@ -136,8 +136,10 @@ AnswerTask put_notification(Services& services, Request& request) {
                   ? engine.set_notifications(request.target.bucket, rules, request.head.request_id, now, out)
                   : object::Outcome<void>(std::unexpected(object::Fault::kNoSuchBucket));
   };
-  const commit::Cost cost{
-      .records = 1, .bytes = cost_of(rules), .space = storage::Space::kGrow, .events = rules.size()};
+  const commit::Cost cost{.records = 1,
+                          .bytes = cost_of(rules) + bucket_cost(**bucket),
+                          .space = storage::Space::kGrow,
+                          .events = rules.size()};
   const Status status = co_await net::await_call<Status>(
       [&](auto done) { services.store.change_objects(cost, decide, std::move(done)); });
   if (outcome && !*outcome) co_return std::unexpected(error_of(outcome->error()));

@@ -2,7 +2,9 @@
 
 #include "codec/time_text.h"
 #include "object/coding.h"
+#include "s3/lifecycle.h"
 #include "s3/parts_file.h"
+#include "s3/versions.h"
 #include "wire/s3_documents.h"
 #include "wire/s3_headers.h"
 #include "wire/s3_multipart.h"
@@ -22,8 +24,8 @@ using wire::S3Result;
 
 constexpr int kReadTriesMax = 16;  // an object that is overwritten again and again while it is read
 
-// Brings the body that belongs to `value`, the object's entry in kObjects. False: it has changed since.
-net::Task<S3Result<bool>> read_body(const Services& services, const Bytes& index_key, const Bytes& value,
+// Brings the body that belongs to the row. False: it has changed since.
+net::Task<S3Result<bool>> read_body(const Services& services, const VersionRow& row, const Bytes& body_key,
                                     Found& found) {
   if (found.object.blob) {
     const storage::BlobStore& blobs = services.blobs;
@@ -34,12 +36,12 @@ net::Task<S3Result<bool>> read_body(const Services& services, const Bytes& index
     found.file = std::move(*file);
     co_return true;
   }
-  auto body = co_await read_index(services, storage::Table::kBodies, index_key);
+  auto body = co_await read_index(services, storage::Table::kBodies, body_key);
   if (!body) co_return std::unexpected(std::move(body).error());
   // Both tables change in one batch: an entry that reads the same before and after had this body.
-  auto after = co_await read_index(services, storage::Table::kObjects, index_key);
+  auto after = co_await read_index(services, row.table, row.key);
   if (!after) co_return std::unexpected(std::move(after).error());
-  if (*after != value) co_return false;
+  if (*after != row.value) co_return false;
   if (!*body) {
     if (found.object.bytes != 0) co_return wire::s3_fail(S3Code::kInternalError);
     co_return true;
@@ -50,15 +52,15 @@ net::Task<S3Result<bool>> read_body(const Services& services, const Bytes& index
 
 // The same for one that was uploaded in parts. Their blobs are pinned before the entry is read again: if it
 // is still the same, none of them was removed before.
-net::Task<S3Result<bool>> read_manifest(const Services& services, const Bytes& index_key, const Bytes& value,
-                                        Found& found) {
-  const auto body = co_await read_index(services, storage::Table::kBodies, index_key);
+net::Task<S3Result<bool>> read_manifest(const Services& services, const VersionRow& row,
+                                        const Bytes& body_key, Found& found) {
+  const auto body = co_await read_index(services, storage::Table::kBodies, body_key);
   if (!body) co_return std::unexpected(body.error());
   auto manifest = object::decode_manifest(body->value_or(Bytes()));
   if (manifest) found.file = open_parts(services.blobs, *manifest);
-  const auto after = co_await read_index(services, storage::Table::kObjects, index_key);
+  const auto after = co_await read_index(services, row.table, row.key);
   if (!after) co_return std::unexpected(after.error());
-  if (*after != value) co_return false;
+  if (*after != row.value) co_return false;
   if (manifest && manifest->size() != found.object.parts) {
     manifest = fail(Errc::kCorrupt, "a manifest of the index has another number of parts than its object");
   }
@@ -70,8 +72,18 @@ net::Task<S3Result<bool>> read_manifest(const Services& services, const Bytes& i
   co_return true;
 }
 
+net::Task<S3Result<VersionRow>> find_row(const Services& services, object::BucketId bucket,
+                                         const std::string& key,
+                                         const std::optional<object::VersionName>& version) {
+  auto row = co_await read_row(services, bucket, key, version);
+  if (!row) co_return std::unexpected(std::move(row).error());
+  if (!*row && version) co_return std::unexpected(no_such_version(key, *version));
+  if (!*row) co_return std::unexpected(co_await no_such_key(services, bucket, key));
+  if ((*row)->object.delete_marker) co_return std::unexpected(is_delete_marker((*row)->object));
+  co_return **std::move(row);
+}
+
 S3Result<codec::Pairs> check_read(const Request& request) {
-  HR_TRY(check_version(request));
   HR_ASSIGN(auto overrides, wire::response_overrides(request.target.query));
   if (!overrides.empty() && !request.is_signed) {
     return wire::s3_fail(S3Code::kInvalidRequest,
@@ -87,6 +99,7 @@ void add_object_headers(net::Response& response, const Object& object, const cod
   response.headers.add("Content-Type", object.content_type);
   for (const auto& [name, value] : object.headers) response.headers.add(name, value);
   for (const auto& [name, value] : object.metadata) response.headers.add("x-amz-meta-" + name, value);
+  if (!object.tags.empty()) response.headers.add("x-amz-tagging-count", std::to_string(object.tags.size()));
   for (const auto& [name, value] : overrides) response.headers.set(name, value);
 }
 
@@ -199,31 +212,17 @@ void add_checksum(net::Response& response, const std::optional<object::Checksum>
   response.headers.add("x-amz-checksum-type", checksum->composite() ? "COMPOSITE" : "FULL_OBJECT");
 }
 
-S3Result<void> check_version(const Request& request) {
-  const Bytes* version = codec::find(request.target.query, "versionId");
-  if (!version || *version == "null") return {};
-  if (version->empty()) {
-    return wire::s3_bad_argument("versionId", *version, "Version id cannot be the empty string");
-  }
-  return wire::s3_bad_argument("versionId", *version, "Invalid version id specified");
-}
-
 net::Task<S3Result<Found>> find_object(const Services& services, object::BucketId bucket,
-                                       const std::string& key, Want want) {
-  const Bytes index_key = object::object_key(bucket, key);
+                                       const std::string& key, Want want,
+                                       std::optional<object::VersionName> version) {
   for (int tries = 0; tries < kReadTriesMax; ++tries) {
-    auto value = co_await read_index(services, storage::Table::kObjects, index_key);
-    if (!value) co_return std::unexpected(std::move(value).error());
-    if (!*value) co_return wire::s3_fail(S3Code::kNoSuchKey, {}, {{"Key", key}});
-    auto object = object::decode_object(**value);
-    if (!object) {
-      services.diary.error("s3.object_corrupt", {{"reason", object.error().message}});
-      co_return std::unexpected(error_of(object.error()));
-    }
-    Found found{.object = std::move(*object), .inline_body = {}, .file = {}, .manifest = {}};
+    auto row = co_await find_row(services, bucket, key, version);
+    if (!row) co_return std::unexpected(std::move(row).error());
+    Found found{.object = row->object, .inline_body = {}, .file = {}, .manifest = {}};
     if (want == Want::kHead) co_return found;
-    auto whole = found.object.parts > 0 ? co_await read_manifest(services, index_key, **value, found)
-                                        : co_await read_body(services, index_key, **value, found);
+    const Bytes body = object::body_key(bucket, key, found.object.version);
+    auto whole = found.object.parts > 0 ? co_await read_manifest(services, *row, body, found)
+                                        : co_await read_body(services, *row, body, found);
     if (!whole) co_return std::unexpected(std::move(whole).error());
     if (*whole) co_return found;
   }
@@ -235,22 +234,32 @@ AnswerTask get_object(Services& services, Request& request) {
   const Want want = request.op == S3Op::kHeadObject ? Want::kHead : Want::kBody;
   const auto bucket = own_bucket(services, request);
   if (!bucket) co_return std::unexpected(bucket.error());
+  const object::BucketId id = (*bucket)->id;
+  const auto version = asked_version(request);
+  if (!version) co_return std::unexpected(version.error());
   const auto overrides = check_read(request);
   if (!overrides) co_return std::unexpected(overrides.error());
   // Where a part begins, its object's manifest says.
   const bool by_part = codec::find(request.target.query, "partNumber") != nullptr;
-  auto found =
-      co_await find_object(services, (*bucket)->id, request.target.key, by_part ? Want::kBody : want);
+  auto found = co_await find_object(services, id, request.target.key, by_part ? Want::kBody : want, *version);
   if (!found) co_return std::unexpected(std::move(found).error());
-  co_return answer_read(services, request, std::move(*found), *overrides, want);
+  const object::Object object = found->object;
+  auto answer = answer_read(services, request, std::move(*found), *overrides, want);
+  if (answer) {
+    const object::Bucket* now = services.store.objects().bucket(request.target.bucket);
+    add_version(*answer, now, object);
+    if (!*version) add_expiration(services, *answer, now, request.target.key, object);
+  }
+  co_return answer;
 }
 
 AnswerTask get_object_acl(Services& services, Request& request) {
   const auto bucket = own_bucket(services, request);
   if (!bucket) co_return std::unexpected(bucket.error());
   const std::string account = (*bucket)->account;
-  if (auto version = check_version(request); !version) co_return std::unexpected(std::move(version).error());
-  auto found = co_await find_object(services, (*bucket)->id, request.target.key, Want::kHead);
+  const auto version = asked_version(request);
+  if (!version) co_return std::unexpected(version.error());
+  auto found = co_await find_object(services, (*bucket)->id, request.target.key, Want::kHead, *version);
   if (!found) co_return std::unexpected(std::move(found).error());
   co_return xml_response(wire::write_acl(wire::owner_of_account(account)));
 }

@@ -23,11 +23,11 @@ struct Found {
 
 enum class Want : bool { kHead, kBody };
 
+// No version named: the key's object. NoSuchKey, NoSuchVersion; MethodNotAllowed where a delete marker is
+// named.
 net::Task<wire::S3Result<Found>> find_object(const Services& services, object::BucketId bucket,
-                                             const std::string& key, Want want);
-
-// A bucket that never had versions has one version of each key, called "null".
-wire::S3Result<void> check_version(const Request& request);
+                                             const std::string& key, Want want,
+                                             std::optional<object::VersionName> version = {});
 
 std::string quoted(std::string_view etag);
 void add_checksum(net::Response& response, const std::optional<object::Checksum>& checksum);

@@ -54,6 +54,7 @@ S3Result<void> check_trailers(const Request& request, const wire::S3BodyChecks& 
 
 wire::S3Error body_error(const Error& error) {
   if (error.code == Errc::kTimeout) return {S3Code::kRequestTimeout, {}, {}};
+  if (error.code == Errc::kInvalid) return {S3Code::kMalformedPost, {}, {}};
   return {S3Code::kIncompleteBody, {}, {}};
 }
 
@@ -104,12 +105,12 @@ net::Task<S3Result<void>> pump(Services& services, net::Gate& steps, net::Reques
   co_return result;
 }
 
-net::Task<S3Result<Uploaded>> receive_large(Services& services, net::Gate& steps, Request& request,
+net::Task<S3Result<Uploaded>> receive_large(Services& services, net::Gate& steps, net::RequestBody& body,
                                             UploadSpec spec) {
   if (services.uploads >= services.limits.uploads_max) co_return wire::s3_fail(S3Code::kSlowDown);
   const UploadSlot slot(services.uploads);
   auto upload = std::make_shared<Upload>(std::move(spec), services.blobs);
-  auto pumped = co_await pump(services, steps, request.body, upload);
+  auto pumped = co_await pump(services, steps, body, upload);
   // Either way the end is the pool's: committing syncs, and giving up removes a file.
   co_return co_await services.runtime.on_pool(
       [last = std::move(upload), before = std::move(pumped)]() mutable -> S3Result<Uploaded> {
@@ -142,8 +143,15 @@ net::Task<S3Result<Uploaded>> receive_upload(Services& services, net::Gate& step
   const std::uint64_t bytes = spec.bytes;
   S3Result<Uploaded> uploaded = bytes <= spec.inline_bytes_max
                                     ? co_await receive_small(services, request, std::move(spec))
-                                    : co_await receive_large(services, steps, request, std::move(spec));
+                                    : co_await receive_large(services, steps, request.body, std::move(spec));
   if (uploaded) services.bytes_in += bytes;
+  co_return uploaded;
+}
+
+net::Task<S3Result<Uploaded>> receive_open_ended(Services& services, net::Gate& steps, net::RequestBody& body,
+                                                 UploadSpec spec) {
+  auto uploaded = co_await receive_large(services, steps, body, std::move(spec));
+  if (uploaded) services.bytes_in += uploaded->bytes;
   co_return uploaded;
 }
 

@@ -16,4 +16,8 @@ wire::S3Result<UploadSpec> upload_spec(const Services& services, const Request& 
 net::Task<wire::S3Result<Uploaded>> receive_upload(Services& services, net::Gate& steps, Request& request,
                                                    UploadSpec spec);
 
+// A body whose length nobody has announced: spec.open_ended. EntityTooLarge, EntityTooSmall.
+net::Task<wire::S3Result<Uploaded>> receive_open_ended(Services& services, net::Gate& steps,
+                                                       net::RequestBody& body, UploadSpec spec);
+
 }  // namespace hr::s3

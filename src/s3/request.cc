@@ -1,6 +1,7 @@
 #include "s3/request.h"
 
 #include "codec/digest.h"
+#include "s3/policy.h"
 #include "wire/s3_headers.h"
 
 #include <utility>
@@ -40,18 +41,37 @@ S3Error error_of(const Error& error) {
   }
 }
 
-S3Result<const object::Bucket*> own_bucket(Services& services, const Request& request) {
-  return own_bucket(services, request, request.target.bucket, "x-amz-expected-bucket-owner");
-}
+namespace {
 
-S3Result<const object::Bucket*> own_bucket(Services& services, const Request& request,
-                                           const std::string& name, std::string_view owner_header) {
+S3Result<const object::Bucket*> find_bucket(Services& services, const Request& request,
+                                            const std::string& name) {
   HR_TRY(wire::check_bucket_name(name));
   const object::Bucket* bucket = services.store.objects().bucket(name);
-  if (!bucket) return wire::s3_fail(S3Code::kNoSuchBucket, {}, {{"BucketName", name}});
-  if (bucket->account != request.identity.account) return wire::s3_fail(S3Code::kAccessDenied);
-  const auto expected = wire::header(request.headers, owner_header);
-  if (expected && *expected != bucket->account) return wire::s3_fail(S3Code::kAccessDenied);
+  if (bucket) return bucket;
+  if (request.identity.account.empty()) return wire::s3_fail(S3Code::kAccessDenied);
+  return wire::s3_fail(S3Code::kNoSuchBucket, {}, {{"BucketName", name}});
+}
+
+S3Result<void> check_owner(const Request& request, const object::Bucket& bucket, std::string_view header) {
+  const auto expected = wire::header(request.headers, header);
+  if (expected && *expected != bucket.account) return wire::s3_fail(S3Code::kAccessDenied);
+  return {};
+}
+
+}  // namespace
+
+S3Result<const object::Bucket*> own_bucket(Services& services, const Request& request) {
+  HR_ASSIGN(const object::Bucket* bucket, find_bucket(services, request, request.target.bucket));
+  HR_TRY(may(services, request, *bucket));
+  HR_TRY(check_owner(request, *bucket, "x-amz-expected-bucket-owner"));
+  return bucket;
+}
+
+S3Result<const object::Bucket*> source_bucket(Services& services, const Request& request,
+                                              const wire::S3CopySource& source) {
+  HR_ASSIGN(const object::Bucket* bucket, find_bucket(services, request, source.bucket));
+  HR_TRY(may(services, request, *bucket, source.version ? "GetObjectVersion" : "GetObject", source.key));
+  HR_TRY(check_owner(request, *bucket, "x-amz-source-expected-bucket-owner"));
   return bucket;
 }
 
@@ -76,6 +96,22 @@ net::Task<S3Result<std::string>> read_small_body(Request& request, std::size_t b
       co_return wire::s3_fail(
           S3Code::kXAmzContentSha256Mismatch, {},
           {{"ClientComputedContentSHA256", request.body_sha256}, {"S3ComputedContentSHA256", computed}});
+    }
+  }
+  co_return body;
+}
+
+net::Task<S3Result<std::string>> read_checked_body(const Services& services, Request& request) {
+  auto body = co_await read_small_body(services, request);
+  if (!body) co_return body;
+  const auto checks = wire::parse_body_checks(request.headers);
+  if (!checks) co_return std::unexpected(checks.error());
+  if (checks->md5 && *checks->md5 != codec::md5(*body)) co_return wire::s3_fail(S3Code::kBadDigest);
+  if (checks->algorithm) {
+    codec::Checksummer sum(*checks->algorithm);
+    sum.update(*body);
+    if (sum.base64() != checks->checksum) {
+      co_return std::unexpected(wire::checksum_mismatch(*checks->algorithm));
     }
   }
   co_return body;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "codec/policy.h"
 #include "codec/sigv4.h"
 #include "commit/store.h"
 #include "net/http.h"
@@ -15,11 +16,14 @@
 #include "wire/auth.h"
 #include "wire/s3_error.h"
 #include "wire/s3_headers.h"
+#include "wire/s3_lifecycle.h"
 #include "wire/s3_operation.h"
 #include "wire/s3_target.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -44,6 +48,9 @@ struct Services {
   std::string region;
   hr::Log diary;
   Limits limits;
+  // By bucket, with the text that each was read from.
+  std::map<std::string, std::pair<std::string, codec::Policy>, std::less<>> policies{};
+  std::map<std::string, std::pair<std::string, std::vector<wire::S3LifecycleRule>>, std::less<>> lifecycles{};
   std::size_t uploads = 0;     // going on, past kInlineBytesMax
   std::uint64_t bytes_in = 0;  // stored and sent as objects' bodies
   std::uint64_t bytes_out = 0;
@@ -87,16 +94,21 @@ net::Task<wire::S3Result<std::optional<Bytes>>> read_index(const Services& servi
 // What went wrong below, as the client is told: a full disk is ServiceUnavailable, a full queue SlowDown.
 wire::S3Error error_of(const Error& error);
 
-// The bucket of the request, if the caller owns it. Pointers into the engine live until the next co_await.
+// The bucket of the request, if its sender may do there what it asks for: the owner, or whom its policy lets.
+// Who has no key learns of no bucket that its policy does not let him near. Pointers into the engine live
+// until the next co_await.
 wire::S3Result<const object::Bucket*> own_bucket(Services& services, const Request& request);
 
-// Any bucket by its name, under the same rule; for the source of a copy.
-wire::S3Result<const object::Bucket*> own_bucket(Services& services, const Request& request,
-                                                 const std::string& name, std::string_view owner_header);
+// The bucket of a copy's source, if its sender may read that.
+wire::S3Result<const object::Bucket*> source_bucket(Services& services, const Request& request,
+                                                    const wire::S3CopySource& source);
 
 // The whole body of an operation that is not an upload, its signed hash compared.
 net::Task<wire::S3Result<std::string>> read_small_body(const Services& services, Request& request);
 net::Task<wire::S3Result<std::string>> read_small_body(Request& request, std::size_t bytes_max);
+
+// The same, and what the request promises of it, compared: Content-MD5 and the checksums. BadDigest.
+net::Task<wire::S3Result<std::string>> read_checked_body(const Services& services, Request& request);
 
 net::Response empty_response(int status);
 net::Response xml_response(Bytes document);

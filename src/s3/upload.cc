@@ -35,7 +35,7 @@ Upload::Upload(UploadSpec spec, storage::BlobStore& blobs) : spec_(std::move(spe
   if (const auto algorithm = spec_.checks.algorithm ? spec_.checks.algorithm : spec_.also_compute) {
     checksum_.emplace(*algorithm);
   }
-  if (spec_.bytes <= spec_.inline_bytes_max) inline_body_.reserve(spec_.bytes);
+  if (!spec_.open_ended && spec_.bytes <= spec_.inline_bytes_max) inline_body_.reserve(spec_.bytes);
 }
 
 S3Result<void> Upload::feed(ByteView piece) {
@@ -48,16 +48,25 @@ S3Result<void> Upload::feed(ByteView piece) {
 
 S3Result<void> Upload::take(ByteView payload) {
   if (payload.size() > spec_.bytes - bytes_) {
+    if (spec_.open_ended) {
+      return wire::s3_fail(S3Code::kEntityTooLarge, {}, {{"MaxSizeAllowed", std::to_string(spec_.bytes)}});
+    }
     return wire::s3_fail(S3Code::kIncompleteBody, "The body is longer than was announced.");
   }
   bytes_ += payload.size();
   md5_.update(payload);
   if (sha256_) sha256_->update(payload);
   if (checksum_) checksum_->update(payload);
-  if (spec_.bytes <= spec_.inline_bytes_max) {
+  if ((spec_.open_ended ? bytes_ : spec_.bytes) <= spec_.inline_bytes_max) {
     inline_body_.append(payload);
     return {};
   }
+  // An open-ended payload may have begun as a small one.
+  if (!inline_body_.empty()) HR_TRY(to_blob(std::exchange(inline_body_, {})));
+  return to_blob(payload);
+}
+
+S3Result<void> Upload::to_blob(ByteView payload) {
   if (!writer_) {
     auto writer = blobs_.create();
     if (!writer) return std::unexpected(error_of(writer.error()));
@@ -65,6 +74,16 @@ S3Result<void> Upload::take(ByteView payload) {
   }
   if (auto appended = writer_->append(payload); !appended) return std::unexpected(error_of(appended.error()));
   return {};
+}
+
+S3Result<void> Upload::check_length() const {
+  if (!spec_.open_ended) {
+    return bytes_ == spec_.bytes ? S3Result<void>() : wire::s3_fail(S3Code::kIncompleteBody);
+  }
+  if (bytes_ >= spec_.bytes_min) return {};
+  return wire::s3_fail(
+      S3Code::kEntityTooSmall, {},
+      {{"ProposedSize", std::to_string(bytes_)}, {"MinSizeAllowed", std::to_string(spec_.bytes_min)}});
 }
 
 S3Result<void> Upload::end_framing() {
@@ -103,12 +122,13 @@ S3Result<std::optional<object::Checksum>> Upload::check_checksum() {
 
 S3Result<Uploaded> Upload::finish() {
   HR_TRY(end_framing());
-  if (bytes_ != spec_.bytes) return wire::s3_fail(S3Code::kIncompleteBody);
+  HR_TRY(check_length());
   const Bytes md5 = md5_.finish();
   HR_TRY(check_digests(md5));
   Uploaded out;
   HR_ASSIGN(out.checksum, check_checksum());
   out.etag = to_hex(md5);
+  out.bytes = bytes_;
   out.inline_body = std::move(inline_body_);
   if (!writer_) return out;
   auto name = writer_->commit();

@@ -20,7 +20,9 @@
 namespace hr::s3 {
 
 struct UploadSpec {
-  std::uint64_t bytes = 0;  // of the payload
+  std::uint64_t bytes = 0;  // of the payload; where that is open-ended, at most
+  bool open_ended = false;
+  std::uint64_t bytes_min = 0;  // of one that is: EntityTooSmall
   wire::S3BodyChecks checks;
   std::optional<Bytes> sha256;                               // that the body must have, hexadecimal
   std::optional<codec::ChunkedSpec> chunked;                 // none: the body is the payload
@@ -31,6 +33,7 @@ struct UploadSpec {
 
 struct Uploaded {
   std::string etag;  // MD5, hexadecimal
+  std::uint64_t bytes = 0;
   std::optional<object::Checksum> checksum;
   Bytes inline_body;
   std::optional<storage::BlobName> blob;
@@ -48,6 +51,8 @@ class Upload {
 
  private:
   wire::S3Result<void> take(ByteView payload);
+  wire::S3Result<void> to_blob(ByteView payload);
+  wire::S3Result<void> check_length() const;
   wire::S3Result<void> end_framing();
   wire::S3Result<void> check_digests(ByteView md5);
   wire::S3Result<std::optional<object::Checksum>> check_checksum();

@@ -1,6 +1,7 @@
 #include "s3/write.h"
 
 #include "object/coding.h"
+#include "s3/versions.h"
 
 #include <algorithm>
 #include <memory>
@@ -14,6 +15,7 @@ using wire::S3Code;
 using wire::S3Result;
 using Outcome = object::Outcome<object::WriteDone>;
 
+constexpr std::uint64_t kBucketBytes = 4096;  // without its settings and rules
 constexpr std::uint64_t kRecordSlack = 1024;  // of a record and the counter that may precede it
 
 // One attempt. No outcome: the log refused before the engine decided, and `status` says why.
@@ -71,8 +73,8 @@ std::uint64_t cost_of(const object::DeleteObject& request, std::size_t events) {
 
 net::Task<bool> look_up(Services& services, object::BucketId bucket, std::vector<Deleting*>& todo) {
   for (Deleting* one : todo) {
-    one->watch = services.store.objects().watch_key(bucket, one->request.key);
-    auto known = co_await read_object(services, bucket, one->request.key);
+    one->watch = watch_version(services, bucket, one->request.key, one->request.version);
+    auto known = co_await read_version(services, bucket, one->request.key, one->request.version);
     if (known) {
       one->known = std::move(*known);
     } else {
@@ -171,6 +173,7 @@ std::uint64_t cost_of(const object::PutObject& put) {
       kRecordSlack + put.key.size() + put.inline_body.size() + put.object.content_type.size();
   for (const auto& [name, value] : put.object.headers) bytes += name.size() + value.size() + 16;
   for (const auto& [name, value] : put.object.metadata) bytes += name.size() + value.size() + 16;
+  for (const auto& [name, value] : put.object.tags) bytes += name.size() + value.size() + 16;
   return bytes;
 }
 
@@ -178,6 +181,16 @@ std::uint64_t cost_of(const object::PutObject& put) {
 std::size_t events_per_change(const Services& services, std::string_view bucket) {
   const object::Bucket* found = services.store.objects().bucket(bucket);
   return found && !found->notifications.empty() ? 1 : 0;
+}
+
+std::uint64_t bucket_cost(const object::Bucket& bucket) {
+  std::uint64_t bytes = kBucketBytes;
+  for (const auto& [setting, value] : bucket.settings) bytes += value.size() + 16;
+  for (const auto& rule : bucket.notifications) {
+    bytes += rule.id.size() + rule.queue_arn.size() + rule.prefix.size() + rule.suffix.size() + 64;
+    for (const auto& event : rule.events) bytes += event.size() + 8;
+  }
+  return bytes;
 }
 
 bool has_condition(const object::PutObject& put) {
@@ -189,6 +202,12 @@ net::Task<bool> drop_blob(Services& services, storage::BlobName name) {
   auto removed = co_await services.runtime.on_pool([&blobs, name] { return blobs.remove(name); });
   if (!removed) services.diary.warning("s3.blob_not_removed", {{"reason", removed.error().message}});
   co_return removed.has_value();
+}
+
+void describe(object::Object& object, wire::S3ObjectHeaders headers) {
+  object.content_type = std::move(headers.content_type);
+  object.headers = std::move(headers.headers);
+  object.metadata = std::move(headers.metadata);
 }
 
 wire::S3Error error_of(Fault fault) {

@@ -13,6 +13,9 @@ namespace hr::s3 {
 
 wire::S3Error error_of(object::Fault fault);
 
+// What a request's headers say of the object it makes; not its tags, which a copy takes from elsewhere.
+void describe(object::Object& object, wire::S3ObjectHeaders headers);
+
 // What became of a write. `maybe_written`: the log failed after the decision, nobody knows until recovery.
 struct Written {
   wire::S3Result<object::WriteDone> outcome;
@@ -35,10 +38,13 @@ bool has_condition(const object::PutObject& put);
 // How many events one change of the bucket's objects may cause.
 std::size_t events_per_change(const Services& services, std::string_view bucket);
 
+// What the record of a whole bucket may cost.
+std::uint64_t bucket_cost(const object::Bucket& bucket);
+
 // A bucket of the same name that was made since is another bucket.
 bool same_bucket(const object::Engine& engine, std::string_view name, object::BucketId id);
 
-// One outcome for each, in order. Keys must be distinct.
+// One outcome for each, in order. Keys, or versions of them, must be distinct.
 net::Task<std::vector<wire::S3Result<object::WriteDone>>> write_deletes(
     Services& services, object::BucketId bucket, std::vector<object::DeleteObject> deletes);
 

@@ -88,6 +88,30 @@ void write_parts_attributes(XmlWriter& xml, const S3PartsAttributes& parts, std:
   xml.close();
 }
 
+void write_version(XmlWriter& xml, const S3Listing& page, const S3ListVersions& extra,
+                   const S3ListEntry& entry, const S3VersionEntry& version) {
+  xml.open(version.delete_marker ? "DeleteMarker" : "Version").element("Key", shown(page, entry.key));
+  xml.element("VersionId", version.version_id).element("IsLatest", version.latest);
+  if (version.delete_marker) {
+    xml.element("LastModified", codec::iso8601(entry.modified));
+    write_owner(xml, extra.owner);
+  } else {
+    write_entry_body(xml, entry);
+    write_owner(xml, extra.owner);
+    xml.element("StorageClass", "STANDARD");
+  }
+  xml.close();
+}
+
+void write_deleted(XmlWriter& xml, const S3DeleteOutcome& one) {
+  xml.open("Deleted").element("Key", one.key);
+  if (!one.version_id.empty()) xml.element("VersionId", one.version_id);
+  if (one.delete_marker) {
+    xml.element("DeleteMarker", true).element("DeleteMarkerVersionId", one.marker_version_id);
+  }
+  xml.close();
+}
+
 }  // namespace
 
 S3Owner owner_of_account(std::string_view account) {
@@ -147,14 +171,13 @@ Bytes write_list_versions(const S3Listing& page, const S3ListVersions& extra) {
   write_page_head(xml, page);
   xml.element("KeyMarker", shown(page, extra.key_marker)).element("VersionIdMarker", extra.version_id_marker);
   if (page.truncated) {
-    xml.element("NextKeyMarker", shown(page, extra.next_key_marker)).element("NextVersionIdMarker", "null");
+    xml.element("NextKeyMarker", shown(page, extra.next_key_marker));
+    if (!extra.next_version_id_marker.empty()) {
+      xml.element("NextVersionIdMarker", extra.next_version_id_marker);
+    }
   }
-  for (const S3ListEntry& entry : page.entries) {
-    xml.open("Version").element("Key", shown(page, entry.key));
-    xml.element("VersionId", "null").element("IsLatest", true);
-    write_entry_body(xml, entry);
-    write_owner(xml, extra.owner);
-    xml.element("StorageClass", "STANDARD").close();
+  for (std::size_t i = 0; i < page.entries.size(); ++i) {
+    write_version(xml, page, extra, page.entries[i], extra.versions.at(i));
   }
   write_common_prefixes(xml, page);
   xml.close();
@@ -167,12 +190,14 @@ Bytes write_delete_result(const std::vector<S3DeleteOutcome>& outcomes, bool qui
   begin(xml, "DeleteResult");
   for (const S3DeleteOutcome& one : outcomes) {
     if (!one.error) {
-      if (!quiet) xml.open("Deleted").element("Key", one.key).close();
+      if (!quiet) write_deleted(xml, one);
       continue;
     }
     const std::string_view message =
         one.error->message.empty() ? default_message(one.error->code) : std::string_view(one.error->message);
-    xml.open("Error").element("Key", one.key).element("Code", to_string(one.error->code));
+    xml.open("Error").element("Key", one.key);
+    if (!one.version_id.empty()) xml.element("VersionId", one.version_id);
+    xml.element("Code", to_string(one.error->code));
     xml.element("Message", message).close();
   }
   xml.close();
@@ -216,10 +241,12 @@ Bytes write_location(std::string_view region) {
   return out;
 }
 
-Bytes write_versioning() {
+Bytes write_versioning(std::string_view status) {
   Bytes out;
   XmlWriter xml(out);
-  begin(xml, "VersioningConfiguration").close();
+  begin(xml, "VersioningConfiguration");
+  if (!status.empty()) xml.element("Status", status);
+  xml.close();
   return out;
 }
 

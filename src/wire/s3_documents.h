@@ -68,15 +68,25 @@ struct S3ListV2 {
 };
 Bytes write_list_v2(const S3Listing& page, const S3ListV2& extra);
 
+// Beside each of the page's entries, by its place.
+struct S3VersionEntry {
+  std::string version_id;
+  bool latest = false;
+  bool delete_marker = false;
+};
 struct S3ListVersions {
-  std::string key_marker, version_id_marker, next_key_marker;
+  std::string key_marker, version_id_marker, next_key_marker, next_version_id_marker;
   S3Owner owner;
+  std::vector<S3VersionEntry> versions;
 };
 Bytes write_list_versions(const S3Listing& page, const S3ListVersions& extra);
 
 struct S3DeleteOutcome {
   std::string key;
-  std::optional<S3Error> error;
+  std::optional<S3Error> error{};
+  std::string version_id{};         // as it was asked for; may be empty
+  bool delete_marker = false;       // one was made, or removed
+  std::string marker_version_id{};  // its
 };
 Bytes write_delete_result(const std::vector<S3DeleteOutcome>& outcomes, bool quiet);
 
@@ -113,8 +123,8 @@ struct S3Attributes {
 Bytes write_attributes(const S3Attributes& attributes);
 
 Bytes write_location(std::string_view region);
-Bytes write_versioning();               // of a bucket that never had any
-Bytes write_acl(const S3Owner& owner);  // the owner has FULL_CONTROL, nobody else has anything
+Bytes write_versioning(std::string_view status);  // empty: of a bucket that never had any
+Bytes write_acl(const S3Owner& owner);            // the owner has FULL_CONTROL, nobody else has anything
 Bytes write_notification(const std::vector<S3QueueRule>& rules);
 
 }  // namespace hr::wire

@@ -24,7 +24,8 @@ TEST(S3Delete, keys_etags_and_quiet_are_read) {
       "Delete>");
   ASSERT_TRUE(out);
   EXPECT_TRUE(out->quiet);
-  EXPECT_EQ(out->objects, (std::vector<S3Delete>{{"a/../b", std::nullopt}, {"c", "e"}}));
+  EXPECT_EQ(out->objects, (std::vector<S3Delete>{{.key = "a/../b", .etag = std::nullopt},
+                                                 {.key = "c", .etag = "e", .version = "null"}}));
 }
 
 TEST(S3Delete, a_thousand_keys_are_the_most) {
@@ -45,9 +46,7 @@ TEST(S3Delete, what_is_not_the_schema_is_malformed) {
   }
 }
 
-TEST(S3Delete, versions_and_other_conditions_are_refused) {
-  EXPECT_EQ(code_of(parse_delete("<Delete><Object><Key>a</Key><VersionId>v1</VersionId></Object></Delete>")),
-            S3Code::kInvalidArgument);
+TEST(S3Delete, other_conditions_are_refused) {
   EXPECT_EQ(code_of(parse_delete("<Delete><Object><Key>a</Key><Size>1</Size></Object></Delete>")),
             S3Code::kNotImplemented);
 }
@@ -146,10 +145,14 @@ TEST(S3List, version_two_counts_and_encodes) {
   EXPECT_EQ(xml.child("Contents")->child("Owner"), nullptr);
 }
 
-TEST(S3List, versions_of_an_unversioned_bucket_are_null_and_latest) {
-  const auto xml = read(write_list_versions(
-      page(),
-      {.key_marker = {}, .version_id_marker = {}, .next_key_marker = "k", .owner = owner_of_account("1")}));
+TEST(S3List, versions_name_their_ids_and_the_latest) {
+  const auto xml = read(write_list_versions(page(), {.key_marker = {},
+                                                     .version_id_marker = {},
+                                                     .next_key_marker = "k",
+                                                     .next_version_id_marker = "v1",
+                                                     .owner = owner_of_account("1"),
+                                                     .versions = {{.version_id = "null", .latest = true}}}));
+  EXPECT_EQ(*xml.child_text("NextVersionIdMarker"), "v1");
   const auto* version = xml.child("Version");
   ASSERT_NE(version, nullptr);
   EXPECT_EQ(*version->child_text("VersionId"), "null");
@@ -158,8 +161,8 @@ TEST(S3List, versions_of_an_unversioned_bucket_are_null_and_latest) {
 }
 
 TEST(S3DeleteResult, quiet_keeps_the_errors_only) {
-  const std::vector<S3DeleteOutcome> outcomes = {{"a", {}},
-                                                 {"b", S3Error{S3Code::kPreconditionFailed, {}, {}}}};
+  const std::vector<S3DeleteOutcome> outcomes = {
+      {.key = "a"}, {.key = "b", .error = S3Error{S3Code::kPreconditionFailed, {}, {}}}};
   const auto loud = read(write_delete_result(outcomes, false));
   EXPECT_EQ(*loud.child("Deleted")->child_text("Key"), "a");
   const auto quiet = read(write_delete_result(outcomes, true));

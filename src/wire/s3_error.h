@@ -20,6 +20,7 @@ enum class S3Code : std::uint8_t {
   kAuthorizationHeaderMalformed,
   kAuthorizationQueryParametersError,
   kBadDigest,
+  kBadRequest,
   kBucketAlreadyExists,
   kBucketAlreadyOwnedByYou,
   kBucketNotEmpty,
@@ -27,31 +28,44 @@ enum class S3Code : std::uint8_t {
   kEntityTooLarge,
   kEntityTooSmall,
   kIllegalLocationConstraint,
+  kIllegalVersioningConfiguration,
   kIncompleteBody,
   kInternalError,
   kInvalidAccessKeyId,
   kInvalidArgument,
   kInvalidBucketName,
+  kInvalidBucketState,
   kInvalidDigest,
   kInvalidPart,
   kInvalidPartNumber,
   kInvalidPartOrder,
+  kInvalidPolicyDocument,
   kInvalidRange,
   kInvalidRequest,
+  kInvalidTag,
   kInvalidToken,
   kInvalidUri,
   kKeyTooLong,
+  kMalformedPolicy,
+  kMalformedPost,
   kMalformedXml,
   kMaxMessageLengthExceeded,
+  kMaxPostPreDataLengthExceeded,
   kMetadataTooLarge,
   kMethodNotAllowed,
   kMissingContentLength,
   kMissingSecurityHeader,
   kNoSuchBucket,
+  kNoSuchBucketPolicy,
+  kNoSuchCors,
   kNoSuchKey,
+  kNoSuchLifecycle,
+  kNoSuchPublicAccessBlock,
+  kNoSuchTagSet,
   kNoSuchUpload,
   kNoSuchVersion,
   kNotImplemented,
+  kOwnershipControlsNotFound,
   kPreconditionFailed,
   kRequestTimeTooSkewed,
   kRequestTimeout,
@@ -68,8 +82,9 @@ std::string_view default_message(S3Code code);  // AWS's sentence
 
 struct S3Error {
   S3Code code = S3Code::kInternalError;
-  std::string message;                                      // empty: default_message(code)
-  std::vector<std::pair<std::string, std::string>> fields;  // extra elements, in order
+  std::string message;                                         // empty: default_message(code)
+  std::vector<std::pair<std::string, std::string>> fields;     // extra elements, in order
+  std::vector<std::pair<std::string, std::string>> headers{};  // that the answer carries
 
   bool operator==(const S3Error&) const = default;
 };

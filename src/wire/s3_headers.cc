@@ -3,6 +3,7 @@
 #include "base/result.h"
 #include "codec/base64.h"
 #include "codec/time_text.h"
+#include "wire/s3_tagging.h"
 
 #include <fmt/format.h>
 
@@ -94,6 +95,9 @@ bool is_known(S3Op op, std::string_view name, std::string_view value) {
     return op == S3Op::kCopyObject || op == S3Op::kUploadPartCopy;
   }
   if (name == "x-amz-metadata-directive" || name == "x-amz-tagging-directive") return op == S3Op::kCopyObject;
+  if (name == "x-amz-tagging") {
+    return op == S3Op::kPutObject || op == S3Op::kCopyObject || op == S3Op::kCreateMultipartUpload;
+  }
   if (name == "x-amz-mp-object-size") return op == S3Op::kCompleteMultipartUpload;
   return false;
 }
@@ -312,6 +316,9 @@ S3Result<S3ObjectHeaders> parse_object_headers(HeaderFields headers) {
   }
   if (out.content_type.empty()) out.content_type = "binary/octet-stream";
   HR_TRY(check_metadata_size(out.metadata));
+  if (const auto tags = header(headers, "x-amz-tagging")) {
+    HR_ASSIGN(out.tags, parse_tagging_header(*tags));
+  }
   return out;
 }
 

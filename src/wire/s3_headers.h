@@ -28,8 +28,8 @@ std::vector<codec::HeaderField> effective_headers(std::vector<codec::HeaderField
 
 std::optional<std::string_view> header(codec::HeaderFields headers, std::string_view name);
 
-// NotImplemented for every header whose wish `op` cannot fulfil: encryption, storage classes, locks, tags,
-// grants, ACLs but "private" and "bucket-owner-full-control", and x-amz-* that nobody knows on writes.
+// NotImplemented for every header whose wish `op` cannot fulfil: encryption, storage classes, locks, grants,
+// ACLs but "private" and "bucket-owner-full-control", and x-amz-* that nobody knows on writes.
 S3Result<void> refuse_unsupported(S3Op op, codec::HeaderFields headers);
 
 // --- ranges and conditions of reads ---
@@ -67,6 +67,7 @@ struct S3ObjectHeaders {
   std::string content_type;
   std::map<std::string, std::string> headers;   // cache-control and the like
   std::map<std::string, std::string> metadata;  // without "x-amz-meta-"
+  std::map<std::string, std::string> tags;      // x-amz-tagging
 };
 S3Result<S3ObjectHeaders> parse_object_headers(codec::HeaderFields headers);
 

@@ -93,7 +93,7 @@ TEST(S3Unsupported, a_wish_is_refused_and_named) {
                                         {"x-amz-storage-class", "GLACIER"},
                                         {"x-amz-acl", "public-read"},
                                         {"x-amz-grant-read", "id=1"},
-                                        {"x-amz-tagging", "a=b"},
+                                        {"x-amz-tagging-directive", "COPY"},
                                         {"x-amz-object-lock-mode", "COMPLIANCE"},
                                         {"x-amz-website-redirect-location", "/x"},
                                         {"x-amz-write-offset-bytes", "0"},

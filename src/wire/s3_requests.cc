@@ -2,8 +2,8 @@
 
 #include "base/result.h"
 #include "codec/header_field.h"
-#include "codec/xml.h"
 #include "wire/s3_target.h"
+#include "wire/s3_xml.h"
 
 #include <fmt/format.h>
 
@@ -13,16 +13,6 @@ namespace hr::wire {
 namespace {
 
 using codec::XmlNode;
-
-S3Result<XmlNode> parse_document(ByteView xml, std::string_view root) {
-  auto node = codec::parse_xml(xml, {.bytes_max = kS3XmlBytesMax, .depth_max = 16, .nodes_max = 10'000});
-  if (!node) {
-    if (node.error().code == Errc::kLimit) return s3_fail(S3Code::kMalformedXml, node.error().message);
-    return s3_fail(S3Code::kMalformedXml);
-  }
-  if (node->name != root) return s3_fail(S3Code::kMalformedXml);
-  return std::move(*node);
-}
 
 S3Result<bool> parse_flag(ByteView text) {
   if (text == "true") return true;
@@ -48,10 +38,8 @@ S3Result<S3Delete> parse_object(const XmlNode& node) {
       has_key = true;
     } else if (child.name == "ETag" && !out.etag) {
       out.etag = without_quotes(child.text);
-    } else if (child.name == "VersionId") {
-      if (child.text != "null") {
-        return s3_bad_argument("VersionId", child.text, "Invalid version id specified");
-      }
+    } else if (child.name == "VersionId" && !out.version) {
+      out.version = child.text;
     } else if (child.name == "LastModifiedTime" || child.name == "Size") {
       return not_here(child.name);
     } else {
@@ -118,7 +106,7 @@ S3Result<S3QueueRule> parse_queue_rule(const XmlNode& node) {
 }  // namespace
 
 S3Result<S3DeleteRequest> parse_delete(ByteView xml) {
-  HR_ASSIGN(const XmlNode root, parse_document(xml, "Delete"));
+  HR_ASSIGN(const XmlNode root, parse_s3_document(xml, "Delete"));
   S3DeleteRequest out;
   for (const XmlNode& child : root.children) {
     if (child.name == "Quiet") {
@@ -137,7 +125,7 @@ S3Result<S3DeleteRequest> parse_delete(ByteView xml) {
 
 S3Result<std::string> parse_create_bucket(ByteView xml) {
   if (xml.empty()) return std::string();
-  HR_ASSIGN(const XmlNode root, parse_document(xml, "CreateBucketConfiguration"));
+  HR_ASSIGN(const XmlNode root, parse_s3_document(xml, "CreateBucketConfiguration"));
   std::string location;
   for (const XmlNode& child : root.children) {
     if (child.name != "LocationConstraint") return not_here(child.name);
@@ -146,8 +134,26 @@ S3Result<std::string> parse_create_bucket(ByteView xml) {
   return location;
 }
 
+S3Result<bool> parse_versioning(ByteView xml) {
+  HR_ASSIGN(const XmlNode root, parse_s3_document(xml, "VersioningConfiguration"));
+  const Bytes* status = nullptr;
+  for (const XmlNode& child : root.children) {
+    if (child.name == "MfaDelete") {
+      if (child.text != "Disabled") return not_here("MfaDelete (deleting by two factors)");
+    } else if (child.name == "Status" && !status) {
+      status = &child.text;
+    } else {
+      return s3_fail(S3Code::kMalformedXml);
+    }
+  }
+  if (!status) return s3_fail(S3Code::kIllegalVersioningConfiguration);
+  if (*status == "Enabled") return true;
+  if (*status == "Suspended") return false;
+  return s3_fail(S3Code::kMalformedXml);
+}
+
 S3Result<std::vector<S3QueueRule>> parse_notification(ByteView xml) {
-  HR_ASSIGN(const XmlNode root, parse_document(xml, "NotificationConfiguration"));
+  HR_ASSIGN(const XmlNode root, parse_s3_document(xml, "NotificationConfiguration"));
   std::vector<S3QueueRule> out;
   for (const XmlNode& child : root.children) {
     if (child.name == "TopicConfiguration" || child.name == "CloudFunctionConfiguration" ||

@@ -19,6 +19,7 @@ inline constexpr std::size_t kS3NotificationRulesMax = 100;
 struct S3Delete {
   std::string key;
   std::optional<std::string> etag;  // without quotes, or "*"
+  std::optional<std::string> version{};
   bool operator==(const S3Delete&) const = default;
 };
 struct S3DeleteRequest {
@@ -29,6 +30,9 @@ S3Result<S3DeleteRequest> parse_delete(ByteView xml);
 
 // The LocationConstraint; empty when the body or the element is missing.
 S3Result<std::string> parse_create_bucket(ByteView xml);
+
+// Whether versioning is to be on. Two factors are NotImplemented.
+S3Result<bool> parse_versioning(ByteView xml);
 
 struct S3QueueRule {
   std::string id;  // may be empty: the server makes one

@@ -118,9 +118,11 @@ S3Result<S3CopySource> parse_copy_source(std::string_view value) {
     return s3_bad_argument("x-amz-copy-source", value, std::move(message));
   };
   std::string_view path = value;
+  std::optional<std::string> version;
   if (const auto at = value.find(kVersion); at != std::string_view::npos) {
-    if (value.substr(at + kVersion.size()) != "null") return bad("Invalid version id specified");
     path = value.substr(0, at);
+    version = value.substr(at + kVersion.size());
+    if (version->empty()) return bad("Version id cannot be the empty string");
   }
   if (path.starts_with('/')) path.remove_prefix(1);
   const auto text = decoded(path);
@@ -129,7 +131,8 @@ S3Result<S3CopySource> parse_copy_source(std::string_view value) {
   if (slash == std::string::npos || slash == 0 || slash + 1 == text->size()) {
     return bad("Invalid copy source object key");
   }
-  S3CopySource out{.bucket = text->substr(0, slash), .key = text->substr(slash + 1)};
+  S3CopySource out{
+      .bucket = text->substr(0, slash), .key = text->substr(slash + 1), .version = std::move(version)};
   HR_TRY(check_bucket_name(out.bucket));
   HR_TRY(check_key(out.key));
   return out;

@@ -8,6 +8,7 @@
 #include "wire/s3_error.h"
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,10 +31,11 @@ struct S3Target {
 S3Result<S3Target> parse_s3_target(std::string_view target, std::string_view host,
                                    std::span<const std::string> domains);
 
-// x-amz-copy-source: "/BUCKET/KEY", percent-encoded, the slash in front optional; versionId "null" is the
-// only one there is. InvalidArgument.
+// x-amz-copy-source: "/BUCKET/KEY?versionId=ID", percent-encoded, the slash in front and the version
+// optional. InvalidArgument.
 struct S3CopySource {
   std::string bucket, key;
+  std::optional<std::string> version{};
 };
 S3Result<S3CopySource> parse_copy_source(std::string_view value);
 

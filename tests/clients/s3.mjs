@@ -179,8 +179,8 @@ const cases = {
   },
 
   async "what is not done is refused by name"(Bucket) {
-    const enable = { Bucket, VersioningConfiguration: { Status: "Enabled" } };
-    await assert.rejects(call(PutBucketVersioningCommand, enable), named("NotImplemented"));
+    const factors = { Bucket, VersioningConfiguration: { Status: "Enabled", MFADelete: "Enabled" } };
+    await assert.rejects(call(PutBucketVersioningCommand, factors), named("NotImplemented"));
     const rule = { TopicArn: "arn:aws:sns:us-east-1:1:t", Events: ["s3:ObjectCreated:*"] };
     const topic = { TopicConfigurations: [rule] };
     await assert.rejects(

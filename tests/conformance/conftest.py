@@ -55,7 +55,11 @@ def make_queue(json_api: Api) -> Iterator[Callable[..., str]]:
     made: list[str] = []
 
     def make(**attributes: str) -> str:
-        url = str(json_api("CreateQueue", QueueName=f"q-{next(_numbers)}", Attributes=attributes)["QueueUrl"])
+        url = str(
+            json_api(
+                "CreateQueue", QueueName=f"q-{next(_numbers)}", Attributes=attributes
+            )["QueueUrl"]
+        )
         made.append(url)
         return url
 
@@ -78,7 +82,9 @@ def node() -> pathlib.Path:
     if not (CLIENTS / "node_modules" / ".package-lock.json").exists():
         npm = shutil.which("npm")
         assert npm, "npm is missing; ./dev setup installs it"
-        subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=CLIENTS, check=True, timeout=600)
+        subprocess.run(
+            [npm, "ci", "--no-audit", "--no-fund"], cwd=CLIENTS, check=True, timeout=600
+        )
     return CLIENTS / "node_modules" / "node" / "bin" / "node"
 
 
@@ -90,11 +96,13 @@ def s3(store: Store) -> Any:
 
 @pytest.fixture
 def bucket(s3: Any) -> Iterator[str]:
-    """A fresh bucket; it and all its keys go at the end."""
+    """A fresh bucket; it and all its keys and versions go at the end."""
     name = s3_api.new_bucket_name()
     s3.create_bucket(Bucket=name)
     yield name
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
-        for entry in page.get("Contents", []):
-            s3.delete_object(Bucket=name, Key=entry["Key"])
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
+        for entry in page.get("Versions", []) + page.get("DeleteMarkers", []):
+            s3.delete_object(
+                Bucket=name, Key=entry["Key"], VersionId=entry["VersionId"]
+            )
     s3.delete_bucket(Bucket=name)

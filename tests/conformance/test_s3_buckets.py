@@ -148,21 +148,18 @@ class TestListBuckets:
 
 
 UNSUPPORTED = [
-    ("PUT", "", "versioning", "PutBucketVersioning"),
-    ("PUT", "", "policy", "PutBucketPolicy"),
-    ("GET", "", "policy", "GetBucketPolicy"),
-    ("PUT", "", "lifecycle", "PutBucketLifecycleConfiguration"),
-    ("GET", "", "cors", "GetBucketCors"),
     ("PUT", "", "acl", "PutBucketAcl"),
-    ("PUT", "", "tagging", "PutBucketTagging"),
+    ("PUT", "/k", "acl", "PutObjectAcl"),
     ("PUT", "", "object-lock", "PutObjectLockConfiguration"),
     ("PUT", "", "website", "PutBucketWebsite"),
     ("DELETE", "", "website", "DeleteBucketWebsite"),
+    ("PUT", "", "replication", "PutBucketReplication"),
+    ("PUT", "", "encryption", "PutBucketEncryption"),
+    ("PUT", "", "logging", "PutBucketLogging"),
     ("GET", "", "metrics", "ListBucketMetricsConfigurations"),
-    ("PUT", "/k", "tagging", "PutObjectTagging"),
-    ("DELETE", "/k", "tagging", "DeleteObjectTagging"),
     ("POST", "/k", "select&select-type=2", "SelectObjectContent"),
     ("PUT", "/k", "retention", "PutObjectRetention"),
+    ("PUT", "/k", "legal-hold", "PutObjectLegalHold"),
 ]
 
 

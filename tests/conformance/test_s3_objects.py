@@ -489,7 +489,6 @@ class TestRefusedWishes:
             ("x-amz-storage-class", "GLACIER"),
             ("x-amz-acl", "public-read"),
             ("x-amz-grant-full-control", "id=1"),
-            ("x-amz-tagging", "a=b"),
             ("x-amz-object-lock-mode", "GOVERNANCE"),
             ("x-amz-object-lock-legal-hold", "ON"),
             ("x-amz-website-redirect-location", "/other"),

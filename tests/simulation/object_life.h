@@ -47,7 +47,7 @@ std::string name_of(const object::Outcome<T>& outcome) {
   return outcome ? "accepted" : name_of(outcome.error());
 }
 
-enum class Verb : std::uint8_t { kPut, kRemove, kDeleteBucket, kComplete };
+enum class Verb : std::uint8_t { kPut, kRemove, kDeleteBucket, kComplete, kTag };
 
 // One request on its way: watch, then read, then decide; anything may happen in between.
 struct Client {
@@ -59,8 +59,9 @@ struct Client {
   std::optional<object::Object> known;
   bool index_empty = false;
   object::PutObject request;
-  std::optional<std::string> if_match;  // of a removal
-  object::UploadId upload{};            // of a completion, with what was read of it:
+  std::optional<std::string> if_match;         // of a removal
+  std::optional<object::VersionName> version;  // of a removal, or of tags
+  object::UploadId upload{};                   // of a completion, with what was read of it:
   object::Watch parts_watch;
   std::vector<object::ListedPart> parts;
 };
@@ -83,9 +84,13 @@ class ObjectLife {
   void watch(Client& client);
   void read_index(Client& client);
   void decide(Client& client);
+  std::optional<object::Fault> expected_of_write(const Client& client);
   void decide_put(Client& client);
   void decide_remove(Client& client);
   void decide_delete_bucket(Client& client);
+  void decide_tags(Client& client);
+  std::optional<object::VersionName> random_version(const Client& client);
+  std::optional<Fault> expected_of_removal(const Client& client);
   void begin_completion(Client& client);
   void decide_complete(Client& client);
   object::CompleteUpload completion_of(const Client& client);
@@ -96,6 +101,7 @@ class ObjectLife {
   void give_up(Client& client);
   void create_bucket();
   void set_rules();
+  void set_versioning(const std::string& name);
 
   // The pipeline and its end.
   void flush_pipeline();
@@ -104,11 +110,16 @@ class ObjectLife {
   // Looking.
   void read_object();
   void list_bucket();
+  void list_versions();
+  void compare_rows(const ModelState& expected);
   void compare_all();
   void compare_uploads(std::set<BlobName>& blobs);
   void compare_events(const object::Effects& command, const std::string& event, const object::Bucket& bucket,
                       const std::string& key, std::uint64_t sequencer);
   std::optional<object::Object> look_up(object::BucketId id, const std::string& key);
+  std::optional<object::Object> look_up(object::BucketId id, const std::string& key,
+                                        const std::optional<object::VersionName>& version);
+  std::size_t rows_of(storage::Table table);
 
   template <class Decide>
   auto decide_again_if_stale(Client& client, const Decide& once);
@@ -137,6 +148,17 @@ auto ObjectLife::decide_again_if_stale(Client& client, const Decide& once) {
   watch(client);
   read_index(client);
   outcome = once();
+  // With versions, who asks about what is not applied yet has to wait for it.
+  const auto bucket = model_.now().buckets.find(client.bucket);
+  const bool versioned =
+      bucket != model_.now().buckets.end() &&
+      (bucket->second.versioning != object::Versioning::kNever || client.verb == Verb::kTag);
+  if (!outcome && outcome.error() == Fault::kStale && versioned) {
+    flush_pipeline();
+    watch(client);
+    read_index(client);
+    outcome = once();
+  }
   check(outcome.has_value() || outcome.error() != Fault::kStale, "stale again with nothing in between");
   return outcome;
 }

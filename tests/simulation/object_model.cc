@@ -6,13 +6,50 @@
 namespace hr::sim {
 
 const ModelObject* ModelState::find(object::BucketId bucket, const std::string& key) const {
-  const auto found = objects.find({bucket, key});
-  return found == objects.end() ? nullptr : &found->second;
+  const auto found = keys.find({bucket, key});
+  return found == keys.end() || found->second.back().delete_marker ? nullptr : &found->second.back();
+}
+
+const ModelObject* ModelState::find(object::BucketId bucket, const std::string& key,
+                                    const object::VersionName& version) const {
+  const auto found = keys.find({bucket, key});
+  if (found == keys.end()) return nullptr;
+  for (const ModelObject& one : found->second) {
+    if (version.null ? !one.numbered : one.numbered && one.version == version.version) return &one;
+  }
+  return nullptr;
 }
 
 bool ModelState::empty(object::BucketId bucket) const {
-  return std::ranges::none_of(objects, [&](const auto& entry) { return entry.first.first == bucket; });
+  return std::ranges::none_of(keys, [&](const auto& entry) { return entry.first.first == bucket; });
 }
+
+namespace {
+
+void put(std::vector<ModelObject>& versions, const ModelObject& object) {
+  for (ModelObject& one : versions) {
+    if (one.version == object.version) {  // its tags were set, or there are no versions
+      one = object;
+      return;
+    }
+  }
+  if (!object.numbered) std::erase_if(versions, [](const ModelObject& one) { return !one.numbered; });
+  versions.push_back(object);
+}
+
+void change_key(ModelState& state, const ModelChange& change) {
+  auto& versions = state.keys[change.key];
+  if (change.object_set) {
+    put(versions, *change.object_set);
+  } else if (change.version_removed) {
+    std::erase_if(versions, [&](const ModelObject& one) { return one.version == *change.version_removed; });
+  } else {
+    versions.clear();
+  }
+  if (versions.empty()) state.keys.erase(change.key);
+}
+
+}  // namespace
 
 void ObjectModel::take(ModelState& state, const ModelChange& change) {
   if (change.upload != object::UploadId{}) {
@@ -33,10 +70,8 @@ void ObjectModel::take(ModelState& state, const ModelChange& change) {
       std::erase_if(state.uploads, [&](const auto& entry) { return entry.second.bucket == id; });
       state.buckets.erase(change.bucket);
     }
-  } else if (change.object_set) {
-    state.objects[change.key] = *change.object_set;
   } else {
-    state.objects.erase(change.key);
+    change_key(state, change);
   }
 }
 

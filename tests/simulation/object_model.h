@@ -17,6 +17,8 @@ struct ModelObject {
   std::optional<storage::BlobName> blob;
   std::uint64_t sequencer = 0;
   std::vector<storage::BlobName> pieces{};  // of one that was uploaded in parts
+  std::uint64_t version = 0;
+  bool numbered = false, delete_marker = false;
   bool operator==(const ModelObject&) const = default;
 };
 
@@ -37,10 +39,12 @@ using ModelKey = std::pair<object::BucketId, std::string>;
 
 struct ModelState {
   std::map<std::string, object::Bucket> buckets;
-  std::map<ModelKey, ModelObject> objects;
+  std::map<ModelKey, std::vector<ModelObject>> keys;  // every version, the newest last
   std::map<object::UploadId, ModelUpload> uploads;
 
-  const ModelObject* find(object::BucketId bucket, const std::string& key) const;
+  const ModelObject* find(object::BucketId bucket, const std::string& key) const;  // what a read finds
+  const ModelObject* find(object::BucketId bucket, const std::string& key,
+                          const object::VersionName& version) const;
   bool empty(object::BucketId bucket) const;
 };
 
@@ -51,8 +55,9 @@ struct ModelChange {
   std::uint64_t number = 0;  // the sequencer or bucket id it was given
   std::string bucket{};      // of a bucket change
   std::optional<object::Bucket> bucket_set{};
-  ModelKey key{};  // of an object change
-  std::optional<ModelObject> object_set{};
+  ModelKey key{};                                  // of an object change
+  std::optional<ModelObject> object_set{};         // in the place of its version, or on top
+  std::optional<std::uint64_t> version_removed{};  // without either of these: all of the key goes
   object::UploadId upload{};  // of an upload change; without either of these it is closed
   std::optional<ModelUpload> upload_set{};
   std::uint32_t part = 0;

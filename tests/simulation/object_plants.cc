@@ -211,6 +211,10 @@ class OwnApplier : public ObjectSubject {
     for (const AppliedRecord& record : records) {
       if (record.lsn < index().applied() || (skips(record.lsn) && record.lsn <= before_)) continue;
       HR_ASSIGN(Application application, application_of(record.kind, record.payload));
+      if (application.version) {
+        HR_TRY(ObjectSubject::apply_records({&record, 1}));
+        continue;
+      }
       const std::vector<BlobName> garbage = garbage_of(index(), application, keeps_unlisted());
       change(application.changes);
       HR_TRY(index().apply(application.changes, record.lsn));
@@ -267,6 +271,12 @@ class ReplacedWithinABatchIsMissed : public ObjectSubject {
     for (const AppliedRecord& record : records) {
       if (record.lsn <= index().applied()) continue;
       HR_ASSIGN(Application application, application_of(record.kind, record.payload));
+      if (application.version) {  // what was gathered so far is before it
+        HR_TRY(index().apply(std::exchange(changes, {}), upto));
+        HR_TRY(ObjectSubject::apply_records({&record, 1}));
+        upto = record.lsn;
+        continue;
+      }
       std::ranges::copy(garbage_of(index(), application), std::back_inserter(garbage));
       std::ranges::move(application.changes, std::back_inserter(changes));
       upto = record.lsn;
@@ -323,6 +333,11 @@ class Blind final : public storage::Index {
   std::unique_ptr<storage::Cursor> cursor(Table table) const override {
     return table == table_ ? nothing_->cursor(table) : index_.cursor(table);
   }
+  std::vector<std::unique_ptr<storage::Cursor>> cursors(std::span<const Table> tables) const override {
+    std::vector<std::unique_ptr<storage::Cursor>> out;
+    for (const Table table : tables) out.push_back(cursor(table));
+    return out;
+  }
   Status apply(const std::vector<IndexChange>& changes, Lsn upto) override {
     return index_.apply(changes, upto);
   }
@@ -336,11 +351,117 @@ class Blind final : public storage::Index {
   const std::unique_ptr<storage::Index> nothing_ = storage::make_memory_index();
 };
 
-class SweepTakesParts : public ObjectSubject {
+template <Table kTable>
+class SweepIsBlindTo : public ObjectSubject {
  public:
   using ObjectSubject::ObjectSubject;
   Result<SweepReport> sweep() override {
-    return sweep_orphans(blobs(), Blind(index(), Table::kParts), sweep_epoch(), 5);
+    return sweep_orphans(blobs(), Blind(index(), kTable), sweep_epoch(), 5);
+  }
+};
+
+class VersionRemovedWithoutItsWatch : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+  Outcome<WriteDone> remove(const DeleteObject& request, const Watch& watch, const Known& known, Time now,
+                            Effects& out) override {
+    const Bucket* bucket = engine().bucket(request.bucket);
+    if (bucket == nullptr || !request.version) return engine().remove(request, watch, known, now, out);
+    const Watch fresh = request.version->null
+                            ? engine().watch_key(bucket->id, request.key)
+                            : engine().watch_version(bucket->id, request.key, request.version->version);
+    return engine().remove(request, fresh, known, now, out);
+  }
+};
+
+class TagsOnWhatHasMoved : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+  Outcome<WriteDone> set_tags(const SetTags& request, const Watch& watch, const Known& known, Time now,
+                              Effects& out) override {
+    const Bucket* bucket = engine().bucket(request.bucket);
+    if (bucket == nullptr || request.version) return engine().set_tags(request, watch, known, now, out);
+    return engine().set_tags(request, engine().watch_key(bucket->id, request.key), known, now, out);
+  }
+};
+
+class BucketIsEmptyWithVersions : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+  Outcome<void> delete_bucket(const std::string& name, const Watch& watch, bool index_empty,
+                              Effects& out) override {
+    const Bucket* bucket = engine().bucket(name);
+    if (bucket == nullptr) return engine().delete_bucket(name, watch, index_empty, out);
+    const Blind objects_only(index(), Table::kVersions);
+    return engine().delete_bucket(name, watch, *bucket_is_empty(objects_only, bucket->id), out);
+  }
+};
+
+// Applies version records as they should be, and then spoils one thing.
+class VersionsSpoiled : public ObjectSubject {
+ public:
+  using ObjectSubject::ObjectSubject;
+
+ protected:
+  Status apply_records(std::span<const AppliedRecord> records) override {
+    for (const AppliedRecord& record : records) {
+      if (record.lsn < index().applied()) continue;
+      HR_ASSIGN(const Application application, application_of(record.kind, record.payload));
+      if (!application.version) {
+        HR_TRY(ObjectSubject::apply_records({&record, 1}));
+        continue;
+      }
+      const VersionChange& change = *application.version;
+      const Bytes key = object_key(change.bucket, change.key);
+      const auto null = *index().get(Table::kNulls, key, Patience::kAny);
+      const auto current = *index().get(Table::kObjects, key, Patience::kAny);
+      HR_TRY(ObjectSubject::apply_records({&record, 1}));
+      HR_TRY(index().apply(spoiled(change, key, current, null), index().applied()));
+    }
+    return {};
+  }
+  virtual std::vector<IndexChange> spoiled(const VersionChange& change, const Bytes& key,
+                                           const std::optional<Bytes>& current,
+                                           const std::optional<Bytes>& null) = 0;
+};
+
+class NothingIsPromoted : public VersionsSpoiled {
+ public:
+  using VersionsSpoiled::VersionsSpoiled;
+
+ protected:
+  std::vector<IndexChange> spoiled(const VersionChange& change, const Bytes& key,
+                                   const std::optional<Bytes>& current,
+                                   const std::optional<Bytes>&) override {
+    const auto now = *index().get(Table::kObjects, key, Patience::kAny);
+    if (change.what != VersionChange::What::kRemove || !now || now == current) return {};
+    return {{Table::kObjects, key, std::nullopt}};
+  }
+};
+
+class NullIsForgotten : public VersionsSpoiled {
+ public:
+  using VersionsSpoiled::VersionsSpoiled;
+
+ protected:
+  std::vector<IndexChange> spoiled(const VersionChange&, const Bytes& key, const std::optional<Bytes>&,
+                                   const std::optional<Bytes>& null) override {
+    if (null) return {};
+    return {{Table::kNulls, key, std::nullopt}};
+  }
+};
+
+class OldVersionIsOverwritten : public VersionsSpoiled {
+ public:
+  using VersionsSpoiled::VersionsSpoiled;
+
+ protected:
+  std::vector<IndexChange> spoiled(const VersionChange& change, const Bytes&,
+                                   const std::optional<Bytes>& current,
+                                   const std::optional<Bytes>&) override {
+    if (change.what != VersionChange::What::kPut || !current) return {};
+    const std::uint64_t version = decode_object(*current)->version;
+    return {{Table::kVersions, version_key(change.bucket, change.key, version), std::nullopt}};
   }
 };
 
@@ -388,7 +509,17 @@ std::vector<ObjectPlant> object_plants() {
       plant<Unlogged<Kind::kPartPut>>("part not logged"),
       plant<Unlogged<Kind::kUploadClosed>>("end of an upload not logged"),
       plant<UnlistedPartsKeepTheirFiles>("parts that no object took keep their files"),
-      plant<SweepTakesParts>("sweep takes parts of uploads"),
+      plant<SweepIsBlindTo<Table::kParts>>("sweep takes parts of uploads"),
+      plant<SweepIsBlindTo<Table::kVersions>>("sweep takes old versions"),
+      plant<Unlogged<Kind::kVersionPut>>("version not logged"),
+      plant<Unlogged<Kind::kVersionRemoved>>("removal of a version not logged"),
+      plant<Unlogged<Kind::kObjectSet>>("tags not logged"),
+      plant<VersionRemovedWithoutItsWatch>("version removed though it moved"),
+      plant<TagsOnWhatHasMoved>("tags set though the key moved"),
+      plant<BucketIsEmptyWithVersions>("bucket deleted with versions in it"),
+      plant<NothingIsPromoted>("no version becomes current again"),
+      plant<NullIsForgotten>("null version is not found again"),
+      plant<OldVersionIsOverwritten>("old version goes with the overwrite"),
   };
 }
 

@@ -16,7 +16,7 @@
 namespace hr::sim {
 
 std::string ObjectLife::random_text() {
-  constexpr std::string_view kLetters("ab/\xff\0", 5);
+  constexpr std::string_view kLetters("ab/\xff\x01", 5);
   std::string text;
   for (std::uint64_t n = random_.below(3); n > 0; --n) text += kLetters[random_.below(kLetters.size())];
   return text;
@@ -44,7 +44,7 @@ void ObjectLife::step() {
   if (choice < 64) return create_bucket();
   if (choice < 65) return set_rules();
   if (choice < 75) return read_object();
-  if (choice < 76) return list_bucket();
+  if (choice < 76) return random_.percent(50) ? list_bucket() : list_versions();
   if (choice < 77) return create_upload();
   if (choice < 82) return put_part();
   if (choice < 83) return random_.percent(30) ? abort_upload() : close_abandoned();
@@ -126,12 +126,14 @@ void ObjectLife::advance(Client& client) {
 void ObjectLife::begin(Client& client) {
   client = {};
   client.bucket = kBuckets.at(random_.below(kBuckets.size()));
-  client.key = random_key();
+  const bool small = client.bucket == kBuckets.back();  // of one key: it is empty often
+  client.key = small ? "a" : random_key();
   const std::uint64_t verb = random_.below(100);
-  client.verb = verb < 55   ? Verb::kPut
-                : verb < 85 ? Verb::kRemove
-                : verb < 97 ? Verb::kComplete
-                            : Verb::kDeleteBucket;
+  client.verb = verb < (small ? 30 : 55)   ? Verb::kPut
+                : verb < (small ? 80 : 85) ? Verb::kRemove
+                : verb < (small ? 82 : 92) ? Verb::kComplete
+                : verb < (small ? 85 : 97) ? Verb::kTag
+                                           : Verb::kDeleteBucket;
   if (client.verb == Verb::kComplete) begin_completion(client);
   const auto etag = [&] {
     const auto bucket = model_.now().buckets.find(client.bucket);
@@ -140,6 +142,7 @@ void ObjectLife::begin(Client& client) {
     return there != nullptr && random_.percent(70) ? there->etag : random_.percent(50) ? "*" : "other";
   };
   if (client.verb == Verb::kRemove && random_.percent(30)) client.if_match = etag();
+  if (client.verb == Verb::kRemove || client.verb == Verb::kTag) client.version = random_version(client);
   if (client.verb == Verb::kComplete) {
     if (random_.percent(20)) client.request.condition.if_none_match_any = true;
     if (random_.percent(20)) client.request.condition.if_match = etag();
@@ -166,7 +169,9 @@ void ObjectLife::watch(Client& client) {
   if (bucket == nullptr) return;
   client.id = bucket->id;
   client.watch = client.verb == Verb::kDeleteBucket ? subject_->engine().watch_bucket(bucket->id)
-                                                    : subject_->watch_key(bucket->id, client.key);
+                 : client.version && !client.version->null
+                     ? subject_->engine().watch_version(bucket->id, client.key, client.version->version)
+                     : subject_->watch_key(bucket->id, client.key);
   if (client.verb == Verb::kComplete) client.parts_watch = subject_->watch_parts(client.upload);
 }
 
@@ -184,7 +189,7 @@ void ObjectLife::read_index(Client& client) {
   if (client.verb == Verb::kDeleteBucket) {
     client.index_empty = *object::bucket_is_empty(subject_->index(), client.id);
   } else {
-    client.known = look_up(client.id, client.key);
+    client.known = look_up(client.id, client.key, client.version);
   }
   if (client.verb == Verb::kComplete) {
     client.parts = object::list_parts(subject_->index(), client.upload, 0, 10'000)->parts;
@@ -210,23 +215,31 @@ void ObjectLife::decide(Client& client) {
     case Verb::kComplete:
       decide_complete(client);
       break;
+    case Verb::kTag:
+      decide_tags(client);
+      break;
   }
   client = {};
   if (random_.percent(70)) subject_->append(step_);
 }
 
+std::optional<Fault> ObjectLife::expected_of_write(const Client& client) {
+  const auto bucket = model_.now().buckets.find(client.bucket);
+  if (bucket == model_.now().buckets.end()) return Fault::kNoSuchBucket;
+  const auto refused =
+      ObjectModel::refused(client.request.condition, model_.now().find(bucket->second.id, client.key));
+  if (refused) return refused;
+  return full() ? std::optional(Fault::kSlowDown) : std::nullopt;
+}
+
 void ObjectLife::decide_put(Client& client) {
   const auto bucket = model_.now().buckets.find(client.bucket);
-  const bool there = bucket != model_.now().buckets.end();
-  std::optional<Fault> expected = Fault::kNoSuchBucket;
-  if (there) {
-    expected =
-        ObjectModel::refused(client.request.condition, model_.now().find(bucket->second.id, client.key));
-    if (!expected && full()) expected = Fault::kSlowDown;
-  }
+  std::optional<Fault> expected;
   object::Effects command;
-  const auto outcome = decide_again_if_stale(
-      client, [&] { return subject_->put(client.request, client.watch, client.known, now_, command); });
+  const auto outcome = decide_again_if_stale(client, [&] {
+    expected = expected_of_write(client);
+    return subject_->put(client.request, client.watch, client.known, now_, command);
+  });
   check(
       outcome ? !expected : expected == outcome.error(),
       fmt::format("a put was {}, expected {}", name_of(outcome), expected ? name_of(*expected) : "accepted"));
@@ -240,36 +253,9 @@ void ObjectLife::decide_put(Client& client) {
                    .object_set = ModelObject{.etag = client.request.object.etag,
                                              .body = client.request.inline_body,
                                              .blob = client.request.object.blob,
-                                             .sequencer = outcome->sequencer}});
-}
-
-void ObjectLife::decide_remove(Client& client) {
-  const auto bucket = model_.now().buckets.find(client.bucket);
-  const ModelObject* there =
-      bucket == model_.now().buckets.end() ? nullptr : model_.now().find(bucket->second.id, client.key);
-  std::optional<Fault> expected = Fault::kNoSuchBucket;
-  if (bucket != model_.now().buckets.end()) {
-    expected = ObjectModel::refused({.if_match = client.if_match}, there);
-    if (!expected && there != nullptr && full()) expected = Fault::kSlowDown;
-  }
-  object::Effects command;
-  const object::DeleteObject request{.bucket = client.bucket, .key = client.key, .if_match = client.if_match};
-  const auto outcome = decide_again_if_stale(
-      client, [&] { return subject_->remove(request, client.watch, client.known, now_, command); });
-  check(outcome ? !expected : expected == outcome.error(),
-        fmt::format("a removal was {}, expected {}", name_of(outcome),
-                    expected ? name_of(*expected) : "accepted"));
-  if (!outcome) return;
-  check(outcome->existed == (there != nullptr), "a removal was wrong about what was there");
-  if (there == nullptr)
-    return check(command.records.empty() && command.events.empty(), "a removal of nothing");
-  number_grows(outcome->sequencer);
-  compare_events(command, "ObjectRemoved:Delete", bucket->second, client.key, outcome->sequencer);
-  accept(command, {.number = outcome->sequencer,
-                   .bucket = {},
-                   .bucket_set = {},
-                   .key = {bucket->second.id, client.key},
-                   .object_set = {}});
+                                             .sequencer = outcome->sequencer,
+                                             .version = outcome->version,
+                                             .numbered = outcome->numbered}});
 }
 
 void ObjectLife::decide_delete_bucket(Client& client) {
@@ -286,7 +272,10 @@ void ObjectLife::decide_delete_bucket(Client& client) {
   check(!outcome || empty, "a bucket was deleted with objects in it");
   // Removals that are not applied yet still show in the index: NotEmpty is true of what the caller could see.
   const bool seen_empty = client.index_empty && empty;
-  check(outcome.has_value() || (outcome.error() == Fault::kBucketNotEmpty && !seen_empty),
+  // What became of a version that was removed is known when it is applied.
+  const bool unsure =
+      bucket->second.versioning != object::Versioning::kNever && subject_->engine().pending() > 0;
+  check(outcome.has_value() || (outcome.error() == Fault::kBucketNotEmpty && (!seen_empty || unsure)),
         "an empty bucket was not deleted: " + name_of(outcome));
   if (outcome) accept(command, {.bucket = client.bucket, .bucket_set = {}, .key = {}, .object_set = {}});
 }
@@ -322,9 +311,11 @@ void ObjectLife::set_rules() {
   ++result.operations;
   const std::string name = kBuckets.at(random_.below(kBuckets.size()));
   const auto there = model_.now().buckets.find(name);
+  if (random_.percent(40)) return set_versioning(name);
   std::vector<object::NotificationRule> rules;
-  const std::array<std::vector<std::string>, 3> events = {
-      {{"s3:ObjectCreated:*"}, {"s3:ObjectRemoved:Delete"}, {"s3:ObjectCreated:Put", "s3:ObjectRemoved:*"}}};
+  const std::array<std::vector<std::string>, 3> events = {{{"s3:ObjectCreated:*", "s3:ObjectTagging:*"},
+                                                           {"s3:ObjectRemoved:Delete"},
+                                                           {"s3:ObjectCreated:Put", "s3:ObjectRemoved:*"}}};
   for (std::uint64_t n = random_.below(3); n > 0; --n) {
     rules.push_back({.id = fmt::format("r{}", n),
                      .queue_arn = fmt::format("arn:q{}", random_.below(2)),
@@ -373,7 +364,9 @@ void ObjectLife::compare_events(const object::Effects& command, const std::strin
     queues.push_back(sent.queue_arn);
     check(sent.body.contains(fmt::format(R"("eventName":"{}")", event)), "an event of another name");
     check(sent.body.contains(named), "an event of another key");
-    check(sent.body.contains(fmt::format(R"("sequencer":"{:018X}")", sequencer)), "another sequencer");
+    check(event.starts_with("ObjectTagging") ||
+              sent.body.contains(fmt::format(R"("sequencer":"{:018X}")", sequencer)),
+          "another sequencer");
   }
   check(queues == ObjectModel::wanted_by(bucket, event, key),
         fmt::format("{} events of {} for a key that {} rules want", queues.size(), event,
@@ -399,8 +392,8 @@ void ObjectLife::read_object() {
     return check(file != files.end() && file->second == expected->etag,
                  "a read: the blob is gone or another");
   }
-  const auto body =
-      subject_->index().get(storage::Table::kBodies, object::object_key(id, key), storage::Patience::kAny);
+  const auto body = subject_->index().get(storage::Table::kBodies, object::body_key(id, key, got->version),
+                                          storage::Patience::kAny);
   check(body->has_value(), "a read: no body");
   if (expected->pieces.empty()) return check(**body == expected->body, "a read: another body");
   const auto manifest = object::decode_manifest(**body);
@@ -418,9 +411,9 @@ void ObjectLife::list_bucket() {
   object::ListRequest request{.bucket = id, .prefix = random_text(), .delimiter = random_text()};
   request.max = 1 + random_.below(8);
   std::vector<std::string> expected;
-  for (const auto& [where, object] : model_.shown().objects) {
+  for (const auto& [where, versions] : model_.shown().keys) {
     const std::string& key = where.second;
-    if (where.first != id || !key.starts_with(request.prefix)) continue;
+    if (where.first != id || !key.starts_with(request.prefix) || versions.back().delete_marker) continue;
     const std::size_t at =
         request.delimiter.empty() ? key.npos : key.find(request.delimiter, request.prefix.size());
     std::string shown = at == key.npos ? key : key.substr(0, at + request.delimiter.size());
@@ -461,13 +454,6 @@ void ObjectLife::compare_uploads(std::set<BlobName>& blobs) {
     }
     parts += upload.parts.size();
   }
-  const auto rows_of = [&](storage::Table table) {
-    std::size_t rows = 0;
-    const auto cursor = subject_->index().cursor(table);
-    check(cursor->seek({}).has_value(), "seek");
-    for (; cursor->valid(); ++rows) check(cursor->next().has_value(), "next");
-    return rows;
-  };
   check(rows_of(storage::Table::kUploads) == model_.shown().uploads.size(), "at rest: uploads too many");
   check(rows_of(storage::Table::kParts) == parts, "at rest: parts too many");
 }
@@ -480,19 +466,19 @@ void ObjectLife::compare_all() {
   for (const Client& client : clients_) {
     if (client.request.object.blob) blobs.insert(*client.request.object.blob);
   }
-  for (const auto& [where, object] : expected.objects) {
-    const auto got = look_up(where.first, where.second);
-    check(got && got->etag == object.etag && got->sequencer == object.sequencer, "at rest: another object");
-    if (object.blob) blobs.insert(*object.blob);
-    blobs.insert(object.pieces.begin(), object.pieces.end());
+  for (const auto& [where, versions] : expected.keys) {
+    for (const ModelObject& object : versions) {
+      const object::VersionName name{.null = !object.numbered, .version = object.version};
+      const auto got = look_up(where.first, where.second, name);
+      check(got && got->etag == object.etag && got->sequencer == object.sequencer &&
+                got->version == object.version && got->delete_marker == object.delete_marker,
+            "at rest: another object");
+      if (object.blob) blobs.insert(*object.blob);
+      blobs.insert(object.pieces.begin(), object.pieces.end());
+    }
   }
   compare_uploads(blobs);
-  std::size_t rows = 0;
-  const auto cursor = subject_->index().cursor(storage::Table::kObjects);
-  check(cursor->seek({}).has_value(), "seek");
-  for (; cursor->valid(); ++rows) check(cursor->next().has_value(), "next");
-  check(rows == expected.objects.size(),
-        fmt::format("at rest: {} objects of {}", rows, expected.objects.size()));
+  compare_rows(expected);
   std::set<BlobName> files;
   for (const auto& [name, content] : subject_->blobs().files()) files.insert(name);
   check(std::ranges::includes(files, blobs), "at rest: a blob is missing");

@@ -69,6 +69,10 @@ class ObjectSubject {
                                             const Known& known, Time now, object::Effects& out) {
     return engine().remove(request, watch, known, now, out);
   }
+  virtual Outcome<object::WriteDone> set_tags(const object::SetTags& request, const object::Watch& watch,
+                                              const Known& known, Time now, object::Effects& out) {
+    return engine().set_tags(request, watch, known, now, out);
+  }
   virtual Outcome<void> delete_bucket(const std::string& name, const object::Watch& watch, bool index_empty,
                                       object::Effects& out) {
     return engine().delete_bucket(name, watch, index_empty, out);

@@ -65,8 +65,12 @@ void ObjectLife::decide_complete(Client& client) {
   number_grows(outcome->sequencer);
   compare_events(command, "ObjectCreated:CompleteMultipartUpload", bucket->second, client.key,
                  outcome->sequencer);
-  ModelObject made{
-      .etag = client.request.object.etag, .body = {}, .blob = {}, .sequencer = outcome->sequencer};
+  ModelObject made{.etag = client.request.object.etag,
+                   .body = {},
+                   .blob = {},
+                   .sequencer = outcome->sequencer,
+                   .version = outcome->version,
+                   .numbered = outcome->numbered};
   const auto& parts = model_.now().uploads.at(client.upload).parts;
   check(parts.size() == client.parts.size(), "completed without a part that was there");
   for (const auto& [number, part] : client.parts) {
@@ -75,6 +79,8 @@ void ObjectLife::decide_complete(Client& client) {
           "completed from a part that was replaced");
   }
   for (const std::uint32_t number : completion_of(client).kept) made.pieces.push_back(parts.at(number).blob);
+  made.version = outcome->version;
+  made.numbered = outcome->numbered;
   accept(command, {.number = outcome->sequencer,
                    .bucket = {},
                    .bucket_set = {},

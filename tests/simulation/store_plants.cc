@@ -101,6 +101,10 @@ class IndexAround : public storage::Index {
   std::unique_ptr<storage::Cursor> cursor(storage::Table table) const override {
     return index_.cursor(table);
   }
+  std::vector<std::unique_ptr<storage::Cursor>> cursors(
+      std::span<const storage::Table> tables) const override {
+    return index_.cursors(tables);
+  }
   Status apply(const std::vector<storage::IndexChange>& changes, storage::Lsn upto) override {
     return index_.apply(changes, upto);
   }
