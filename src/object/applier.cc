@@ -75,11 +75,19 @@ Status Applier::gather(const AppliedRecord& record) {
   return {};
 }
 
+// Only a manifest is read for it: a body in the index names nothing.
+Result<Blobs> Applier::blobs_named_by(const Bytes& value, const Bytes& body_key) const {
+  HR_ASSIGN(const Object object, decode_object(value));
+  if (object.blob) return Blobs{*object.blob};
+  if (object.parts == 0) return Blobs{};
+  HR_ASSIGN(const auto manifest, batch_.get(Table::kBodies, body_key));
+  return blobs_of_object(value, manifest);
+}
+
 Status Applier::put_object(const Bytes& key, Bytes value, const Bytes& body_key, std::optional<Bytes> body) {
   HR_ASSIGN(const auto before, batch_.get(Table::kObjects, key));
   if (before) {
-    HR_ASSIGN(const auto old_body, batch_.get(Table::kBodies, body_key));
-    HR_ASSIGN(const Blobs old, blobs_of_object(*before, old_body));
+    HR_ASSIGN(const Blobs old, blobs_named_by(*before, body_key));
     // Applied again after a crash, a change finds itself: then nothing is replaced.
     if (!old.empty()) {
       HR_ASSIGN(const Blobs now, blobs_of_object(value, body));
@@ -94,8 +102,7 @@ Status Applier::put_object(const Bytes& key, Bytes value, const Bytes& body_key,
 Status Applier::drop_object(const Bytes& key) {
   HR_ASSIGN(const auto before, batch_.get(Table::kObjects, key));
   if (before) {
-    HR_ASSIGN(const auto body, batch_.get(Table::kBodies, key));
-    HR_ASSIGN(const Blobs old, blobs_of_object(*before, body));
+    HR_ASSIGN(const Blobs old, blobs_named_by(*before, key));
     garbage_.insert(garbage_.end(), old.begin(), old.end());
   }
   batch_.set(Table::kObjects, key, std::nullopt);

@@ -50,6 +50,7 @@ class Applier {
  private:
   Status gather(const AppliedRecord& record);
   // What becomes of the row of an object or a part, and of the files it named before.
+  Result<std::vector<storage::BlobName>> blobs_named_by(const Bytes& value, const Bytes& body_key) const;
   Status put_object(const Bytes& key, Bytes value, const Bytes& body_key, std::optional<Bytes> body);
   Status drop_object(const Bytes& key);
   Status put_part(const Bytes& key, const std::optional<Bytes>& value);

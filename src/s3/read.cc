@@ -31,7 +31,14 @@ net::Task<S3Result<bool>> read_body(const Services& services, const VersionRow& 
     const storage::BlobStore& blobs = services.blobs;
     auto file =
         co_await services.runtime.on_pool([&blobs, name = *found.object.blob] { return blobs.open(name); });
-    if (!file && file.error().code == Errc::kNotFound) co_return false;
+    if (!file && file.error().code == Errc::kNotFound) {
+      // A file goes after its row does: if the row is the same, the file was lost.
+      auto still = co_await read_index(services, row.table, row.key);
+      if (!still) co_return std::unexpected(std::move(still).error());
+      if (*still != row.value) co_return false;
+      services.diary.error("s3.body_missing", {{"file", found.object.blob->path()}});
+      co_return wire::s3_fail(S3Code::kInternalError, "The object's body is missing from the store.");
+    }
     if (!file) co_return std::unexpected(error_of(file.error()));
     found.file = std::move(*file);
     co_return true;

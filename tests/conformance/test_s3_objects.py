@@ -512,6 +512,19 @@ class TestRefusedWishes:
         assert put(store, bucket, "k", b"x", x_amz_meta_ab="v" * 2047).code == "MetadataTooLarge"
 
 
+def test_a_body_that_is_gone_from_the_disk_is_said_to_be(store: Store, bucket: str) -> None:
+    """Error responses: InternalError. No 503, which clients would ask again and again."""
+    before = set((store.folder / "blob").glob("*/*"))
+    put(store, bucket, "k", b"x" * 100_000)
+    (file,) = set((store.folder / "blob").glob("*/*")) - before
+    assert call(store, "GET", f"/{bucket}/k").status == 200
+    file.unlink()
+    answer = call(store, "GET", f"/{bucket}/k")
+    assert (answer.status, answer.code) == (500, "InternalError")
+    assert put(store, bucket, "k", b"again").status == 200
+    assert call(store, "GET", f"/{bucket}/k").body == b"again"
+
+
 def test_waits_are_not_needed_to_read_what_was_written(store: Store, bucket: str) -> None:
     """User Guide: a list, a head and a get after the put's answer see it, from any connection."""
     for i in range(50):
