@@ -151,7 +151,12 @@ def aws_places(overrides: Mapping[str, str], services: Mapping[str, Any]) -> tup
     region = overrides.get("region") or os.environ.get("HEADRACE_REGION") or services.get("region")
     endpoint = overrides.get("endpoint") or os.environ.get("HEADRACE_ENDPOINT") or services.get("endpoint")
     try:
-        aws = _native.Aws(region=str(region or ""), endpoint=str(endpoint or ""))
+        aws = _native.Aws(
+            region=str(region or ""),
+            endpoint=str(endpoint or ""),
+            fips=services.get("fips") is True,
+            dual_stack=services.get("dual_stack") is True,
+        )
     except ValueError as error:
         raise Unavailable(str(error)) from None
     keys = named_keys(overrides) or aws

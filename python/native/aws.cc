@@ -25,18 +25,20 @@ PyObject* get_sqs(PyObject* self, void*) { return text(settings_of(self).sqs); }
 PyObject* get_s3(PyObject* self, void*) { return text(settings_of(self).s3); }
 
 PyObject* create(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-  static const char* names[] = {"region", "endpoint", nullptr};
+  static const char* names[] = {"region", "endpoint", "fips", "dual_stack", nullptr};
   const char *region = "", *endpoint = "";
-  if (PyArg_ParseTupleAndKeywords(arguments, keywords, "|ss:Aws", const_cast<char**>(names), &region,
-                                  &endpoint) == 0) {
+  int fips = 0, dual_stack = 0;
+  if (PyArg_ParseTupleAndKeywords(arguments, keywords, "|sspp:Aws", const_cast<char**>(names), &region,
+                                  &endpoint, &fips, &dual_stack) == 0) {
     return nullptr;
   }
   Result<remote::AwsSettings> found = fail(Errc::kInvalid, "");
   {
-    const std::string asked_region = region, asked_endpoint = endpoint;
+    const remote::AwsAsked asked{
+        .region = region, .endpoint = endpoint, .fips = fips != 0, .dual_stack = dual_stack != 0};
     const Unlocked unlocked;
     const auto outside = remote::make_host_outside("", interrupted);
-    found = remote::find_aws_settings(*outside, {.region = asked_region, .endpoint = asked_endpoint});
+    found = remote::find_aws_settings(*outside, asked);
   }
   if (!found) return PyErr_Format(PyExc_ValueError, "%s", found.error().message.c_str());
   auto* self = reinterpret_cast<Object*>(PyType_GenericAlloc(type, 0));
@@ -88,7 +90,7 @@ int add_aws_type(PyObject* module) {
       {nullptr, nullptr, nullptr, nullptr, nullptr},
   };
   static PyType_Slot slots[] = {
-      {Py_tp_doc, const_cast<char*>("Aws(region='', endpoint='')")},
+      {Py_tp_doc, const_cast<char*>("Aws(region='', endpoint='', fips=False, dual_stack=False)")},
       {Py_tp_new, reinterpret_cast<void*>(create)},
       {Py_tp_dealloc, reinterpret_cast<void*>(destroy)},
       {Py_tp_getset, attributes},

@@ -422,7 +422,9 @@ const std::map<std::string, Table>& schema() {
        {{"sqs", parsed(HR_FIELD(services.local_sqs), parse_service)},
         {"s3", parsed(HR_FIELD(services.local_s3), parse_service)},
         {"region", text(HR_FIELD(services.region), check_word)},
-        {"endpoint", text(HR_FIELD(services.endpoint), check_path)}}},
+        {"endpoint", text(HR_FIELD(services.endpoint), check_path)},
+        {"fips", flag(HR_FIELD(services.fips))},
+        {"dual_stack", flag(HR_FIELD(services.dual_stack))}}},
       {"site", site_table()},
       {"host", host_table()},
       {"store", store_table()}};

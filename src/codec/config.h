@@ -78,6 +78,7 @@ struct ServicesConfig {
   bool local_sqs = true, local_s3 = true;  // "local" or "aws"
   std::string region;                      // empty: the store's
   std::string endpoint;                    // of both services, instead of AWS's own
+  bool fips = false, dual_stack = false;   // which of AWS's own
 };
 
 struct SiteConfig {

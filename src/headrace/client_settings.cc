@@ -82,8 +82,11 @@ Result<remote::ServicePlace> local_place(ClientSettings& settings, const std::st
 Status add_aws(ClientSettings& settings, const std::string& named, const std::string& keys) {
   const ServicesConfig& said = settings.config.services;
   const auto outside = remote::make_host_outside();
-  auto found = remote::find_aws_settings(
-      *outside, {.region = first_of({environment("HEADRACE_REGION"), said.region}), .endpoint = named});
+  auto found =
+      remote::find_aws_settings(*outside, {.region = first_of({environment("HEADRACE_REGION"), said.region}),
+                                           .endpoint = named,
+                                           .fips = said.fips,
+                                           .dual_stack = said.dual_stack});
   if (!found) return std::unexpected(std::move(found).error().in("[services] of " + settings.config.file));
   settings.services.aws = std::move(*found);
   const remote::AwsSettings& aws = settings.services.aws;

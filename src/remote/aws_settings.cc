@@ -64,14 +64,12 @@ class Finder {
   }
 
   Status find_endpoint(const Bytes& service, std::string& place) {
-    if (!asked_.endpoint.empty() && service != "sts") {
-      place = asked_.endpoint;
-      return {};
-    }
-    if (place = configured(service); !place.empty()) return {};
-    const EndpointChoice choice{.region = out_.region,
-                                .fips = truth("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
-                                .dual_stack = truth("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")};
+    place = service != "sts" && !asked_.endpoint.empty() ? asked_.endpoint : configured(service);
+    if (!place.empty()) return check_unchosen(service, place);
+    const EndpointChoice choice{
+        .region = out_.region,
+        .fips = asked_.fips || truth("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
+        .dual_stack = asked_.dual_stack || truth("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")};
     HR_ASSIGN(place, aws_endpoint(service, choice));
     return {};
   }
@@ -81,6 +79,16 @@ class Finder {
   }
 
  private:
+  // Somebody who asks for FIPS is not to be given something else in silence.
+  Status check_unchosen(const Bytes& service, const std::string& place) const {
+    if (!asked_.fips && !asked_.dual_stack) return {};
+    return fail(
+        Errc::kInvalid,
+        fmt::format("services.{} chooses among Amazon's own endpoints, and {} is named for {}: leave one "
+                    "of the two out",
+                    asked_.fips ? "fips" : "dual_stack", place, service));
+  }
+
   Bytes value(const Bytes& name) const {
     const Bytes* found = out_.files.find(out_.profile, name);
     return found != nullptr ? *found : Bytes();

@@ -14,6 +14,8 @@ namespace hr::remote {
 struct AwsAsked {
   std::string region;
   std::string endpoint;  // of SQS and S3 both
+  bool fips = false;     // of Amazon's own endpoints those, whatever variables and profile say
+  bool dual_stack = false;
 };
 
 struct AwsSettings {
@@ -25,7 +27,7 @@ struct AwsSettings {
 };
 
 // kInvalid: no region, or one that is none; a file that cannot be understood; a profile that is named and not
-// there.
+// there; an endpoint that is named beside a choice among Amazon's own. kUnsupported: there is no such one.
 Result<AwsSettings> find_aws_settings(Outside& outside, const AwsAsked& asked);
 
 }  // namespace hr::remote

@@ -360,5 +360,19 @@ TEST_F(Search, settings_come_from_what_is_asked_the_environment_and_the_profile)
   EXPECT_EQ(found->sts, "https://sts.eu-west-1.api.aws");
 }
 
+TEST_F(Search, a_choice_among_amazons_endpoints_stands_beside_no_other_endpoint) {
+  const AwsAsked fips{.region = "eu-west-1", .endpoint = "", .fips = true};
+  EXPECT_EQ(find_aws_settings(host, fips)->s3, "https://s3-fips.eu-west-1.amazonaws.com");
+  const AwsAsked both{.region = "eu-west-1", .endpoint = "", .fips = true, .dual_stack = true};
+  EXPECT_EQ(find_aws_settings(host, both)->sqs, "https://sqs-fips.eu-west-1.api.aws");
+  host.variables["AWS_ENDPOINT_URL_S3"] = "http://mine:1";
+  EXPECT_THAT(find_aws_settings(host, fips).error().message, HasSubstr("http://mine:1 is named for s3"));
+  const AwsAsked named{.region = "eu-west-1", .endpoint = "http://all:1", .dual_stack = true};
+  EXPECT_THAT(find_aws_settings(host, named).error().message, HasSubstr("services.dual_stack chooses"));
+  host.variables.clear();
+  EXPECT_THAT(find_aws_settings(host, {.region = "cn-north-1", .endpoint = "", .fips = true}).error().message,
+              HasSubstr("no FIPS endpoint in cn-north-1"));
+}
+
 }  // namespace
 }  // namespace hr::remote
