@@ -334,6 +334,20 @@ Result<Duration> parse_drain(const std::string& value) {
   return duration;
 }
 
+Result<Duration> parse_lease(const std::string& value) {
+  HR_ASSIGN(const Duration duration, parse_duration(value));
+  if (duration < 15s || duration > 1h)
+    return fail(Errc::kInvalid, fmt::format("{} is not in 15s to 1h", value));
+  return duration;
+}
+
+Result<Duration> parse_kept(const std::string& value) {
+  HR_ASSIGN(const Duration duration, parse_duration(value));
+  if (duration != 0s && (duration < 1s || duration > std::chrono::days(366)))
+    return fail(Errc::kInvalid, fmt::format("{} is not in 1s to 366d, nor 0s for ever", value));
+  return duration;
+}
+
 Result<Network> parse_network(const std::string& value) {
   if (value == "internet") return Network::kInternet;
   if (value == "none") return Network::kNone;
@@ -400,6 +414,7 @@ const std::map<std::string, Table>& schema() {
         {"root", text(HR_FIELD(app.root), check_path)},
         {"python", text(HR_FIELD(app.python), check_path)},
         {"user", text(HR_FIELD(app.user), check_user)},
+        {"results_kept", parsed(HR_FIELD(app.results_kept), parse_kept)},
         {"writable", texts(HR_FIELD(app.writable), check_path)},
         {"allow", texts(HR_FIELD(app.allow), check_allow)}}},
       {"web",
@@ -414,6 +429,7 @@ const std::map<std::string, Table>& schema() {
         {"queues", texts(HR_FIELD(pools.back().queues), check_queue)},
         {"processes", {toml::node_type::none, set_processes}},
         {"memory", parsed(HR_FIELD(pools.back().memory_bytes), parse_memory)},
+        {"lease", parsed(HR_FIELD(pools.back().lease), parse_lease)},
         {"drain", parsed(HR_FIELD(pools.back().drain), parse_drain)},
         {"network", parsed(HR_FIELD(pools.back().network), parse_network)},
         {"recycle", number(HR_FIELD(pools.back().recycle), 0, 1'000'000'000)},

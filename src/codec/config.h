@@ -42,6 +42,7 @@ struct AppConfig {
   std::string root = ".";          // the folder the user's modules are imported from
   std::string python = "python3";  // the interpreter: a path, or a name that PATH finds
   std::string user;                // who runs the user's code on a host; empty: whoever starts it
+  Duration results_kept = std::chrono::days(7);  // how long a job's result stays, 1 s to 366 d; 0: for ever
   std::vector<std::string>
       writable;                    // folders that the user's code may write on a host, beside its own state
   std::vector<std::string> allow;  // what its sandbox on a host lets through: "jit", "proc", "nice"
@@ -68,6 +69,7 @@ struct PoolConfig {
   std::vector<std::string> queues = {"default"};
   Bounds processes = {1, 1};       // children, 1 to 256
   std::uint64_t memory_bytes = 0;  // of one child with its descendants; 0: no limit; at least 16 MiB
+  Duration lease = 60s;            // of a message, renewed at a third, 15 s to 1 h
   Duration drain = 30s;            // how long running tasks may go on at a stop: its longest task, 0 to 12 h
   Network network = Network::kInternet;
   std::uint64_t recycle = 0;        // a child is replaced after so many jobs, at most 1,000,000,000; 0: never

@@ -107,6 +107,30 @@ TEST(Config, a_value_out_of_its_rule_is_refused_with_its_place) {
             "headrace.toml:2:15: site.certificate needs site.key beside it");
 }
 
+TEST(Config, results_are_kept_for_a_week_or_as_said) {
+  const auto kept = [](const std::string& value) {
+    const auto read = parse_config("[app]\nresults_kept = \"" + value + "\"\n", "headrace.toml");
+    return read ? read->app.results_kept : Duration(-1);
+  };
+  EXPECT_EQ(parse_config("", "headrace.toml")->app.results_kept, 7 * 24h);
+  EXPECT_EQ(kept("1s"), 1s);
+  EXPECT_EQ(kept("366d"), 366 * 24h);
+  EXPECT_EQ(kept("0s"), 0s);
+  EXPECT_TRUE(error_of("[app]\nresults_kept = \"999ms\"\n").starts_with("headrace.toml:2:"));
+  EXPECT_TRUE(error_of("[app]\nresults_kept = \"367d\"\n").starts_with("headrace.toml:2:"));
+}
+
+TEST(Config, a_lease_is_a_minute_or_as_said) {
+  const auto lease = [](const std::string& more) {
+    return parse_config("[worker.a]\nmodules = [\"m\"]\n" + more, "headrace.toml")->pools.at(0).lease;
+  };
+  EXPECT_EQ(lease(""), 60s);
+  EXPECT_EQ(lease("lease = \"15s\"\n"), 15s);
+  EXPECT_EQ(lease("lease = \"1h\"\n"), 1h);
+  EXPECT_TRUE(error_of("[worker.a]\nlease = \"14999ms\"\n").starts_with("headrace.toml:2:"));
+  EXPECT_TRUE(error_of("[worker.a]\nlease = \"61m\"\n").starts_with("headrace.toml:2:"));
+}
+
 TEST(Config, a_value_that_another_program_would_read_in_its_own_way_is_refused_with_its_place) {
   for (const char* key :
        {"[app]\nroot", "[app]\npython", "[app]\nname", "[app]\nuser", "[store]\npath", "[store]\nregion",

@@ -123,6 +123,7 @@ Result<worker::WorkerSetup> setup_of(const WorkerFlags& flags) {
   out.pool.processes = pool.processes;
   out.pool.memory_bytes = pool.memory_bytes;
   out.pool.recycle = pool.recycle;
+  out.pool.lease = pool.lease;
   out.pool.concurrency = pool.concurrency;
   out.app = settings.config.app.name;
   out.queues = pool.queues;
@@ -136,6 +137,7 @@ Result<worker::WorkerSetup> setup_of(const WorkerFlags& flags) {
   if (settings.aws) out.create = worker::Create::kNothing;
   out.control = flags.control.empty() ? fmt::format("{}/run/worker-{}.sock", settings.state, pool.name)
                                       : std::filesystem::absolute(flags.control).string();
+  out.results_kept = settings.config.app.results_kept;
   out.operators = settings.config.host.operators;
   out.again = own_command();
   out.predecessor = predecessor();

@@ -39,13 +39,14 @@ Result<std::set<Bytes>> read_paused(ByteView control) {
   return out;
 }
 
-Caretaker::Caretaker(Parts parts, Bytes bucket, Hears hears)
+Caretaker::Caretaker(Parts parts, Bytes bucket, Duration results_kept, Hears hears)
     : runtime_(parts.runtime),
       sqs_(parts.sqs),
       s3_(parts.s3),
       clock_(parts.clock),
       log_(parts.log),
       bucket_(std::move(bucket)),
+      results_kept_(results_kept),
       hears_(std::move(hears)) {}
 
 net::Task<void> Caretaker::pause(Duration time) {
@@ -172,8 +173,9 @@ net::Task<bool> Caretaker::end_cancelled(const task::Later& later) {
 // ---- what nobody needs any more
 
 net::Task<void> Caretaker::sweep() {
-  for (co_await pause(kSweepFirst);; co_await pause(kSweepEvery)) {
-    co_await remove_old(Bytes(kResultPrefix), kResultsKept);
+  const Duration soon = results_kept_ > 0s ? results_kept_ : kSweepEvery;
+  for (co_await pause(std::min(kSweepFirst, soon));; co_await pause(std::min(kSweepEvery, soon))) {
+    if (results_kept_ > 0s) co_await remove_old(Bytes(kResultPrefix), results_kept_);
     co_await remove_old(Bytes(kCancelPrefix), kCancelsKept);
   }
 }

@@ -20,7 +20,6 @@ namespace hr::worker {
 
 inline constexpr std::size_t kCancelledMax = 10'000;  // jobs at a time; more wait until those have ended
 
-inline constexpr Duration kResultsKept = std::chrono::hours(24 * 7);
 inline constexpr Duration kCancelsKept = std::chrono::hours(24 * 15);  // no message is kept longer
 
 // Whether it is time to send what has that key: it is due within what SQS itself delays. Pure.
@@ -42,7 +41,8 @@ class Caretaker {
     const os::Clock& clock;
     LogSink& log;
   };
-  Caretaker(Parts parts, Bytes bucket, Hears hears);
+  // Results are kept so long; 0: for ever.
+  Caretaker(Parts parts, Bytes bucket, Duration results_kept, Hears hears);
 
   // These do not end.
   net::Task<void> watch();
@@ -65,6 +65,7 @@ class Caretaker {
   const os::Clock& clock_;
   hr::Log log_;
   const Bytes bucket_;
+  const Duration results_kept_;
   Hears hears_;
   std::set<Bytes> cancelled_;
 };

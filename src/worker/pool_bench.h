@@ -21,10 +21,11 @@ inline constexpr ByteView kReady =
 // Time moves only when it is told to.
 class Bench : public ::testing::Test {
  protected:
-  explicit Bench(std::uint32_t children = 1) {
+  explicit Bench(std::uint32_t children = 1, Duration lease = 60s) {
     PoolOptions options;
     options.name = "default";
     options.processes = {children, children};
+    options.lease = lease;
     pool_.emplace(options, entropy_);
     pool_->start(now());
     said(next<Spawn>().child, kReady);

@@ -7,7 +7,7 @@
 namespace hr::worker {
 namespace {
 
-constexpr Duration kLeaseLeft = 10s;                      // beyond the margin, for a job to begin
+constexpr Duration kLeaseLeft = 10s;  // beyond the margin, for a job to begin; of a short lease a third
 constexpr Nanos kAround = std::chrono::microseconds(20);  // what a job costs a child beyond its handler
 constexpr int kWeight = 16;                               // of the past against one more run
 
@@ -85,7 +85,8 @@ void Pool::fill_children(Instant now) {
 
 // False: not now.
 bool Pool::start(Held& held, Child& child, Instant now) {
-  if (held.lease_end - now.boot < options_.lease_margin + kLeaseLeft) return false;
+  const Duration enough = std::min<Duration>(kLeaseLeft, options_.lease / 3);
+  if (held.lease_end - now.boot < options_.lease_margin + enough) return false;
   if (known_done(held.job())) {
     held.end = End::kDone;
     finish_job(held, now);

@@ -97,6 +97,29 @@ TEST_F(Bench, a_suspect_whose_result_is_stored_is_deleted_without_a_run) {
   next<DeleteMessages>();
 }
 
+class ShortLease : public Bench {
+ protected:
+  ShortLease() : Bench(1, 15s) {}
+};
+
+TEST_F(ShortLease, a_job_begins_with_two_thirds_of_it_left) {
+  const auto poll = next<Receive>();
+  later(4'999ms);
+  pool_->received(poll.op, std::vector<Message>{{"m", "r", envelope(), 1}}, now());
+  EXPECT_TRUE(maybe<WriteFrame>());
+}
+
+TEST_F(ShortLease, a_job_that_comes_with_less_waits_for_the_renewal) {
+  const auto poll = next<Receive>();
+  later(5'001ms);
+  pool_->received(poll.op, std::vector<Message>{{"m", "r", envelope(), 1}}, now());
+  const auto renewal = next<ChangeVisibility>();
+  EXPECT_EQ(renewal.entries.front().seconds, 15);
+  EXPECT_FALSE(maybe<WriteFrame>());
+  pool_->visibility_changed(renewal.op, std::vector<Outcome<void>>(1), now());
+  EXPECT_TRUE(maybe<WriteFrame>());
+}
+
 TEST_F(Bench, a_message_that_comes_before_its_time_goes_back_for_the_rest) {
   receive(envelope(fmt::format(R"(,"not_before":{})", to_ms(now().wall) + 90'000)));
   pool_->finished(next<PutObject>().op, Bytes(), now());

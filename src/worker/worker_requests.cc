@@ -10,6 +10,7 @@
 namespace hr::worker {
 namespace {
 
+constexpr std::chrono::seconds kWaitMax{20};  // SQS's own
 constexpr Duration kPrepareBackoff = 200ms;
 constexpr Duration kPrepareBackoffMax = 5s;
 constexpr Nanos kSayEvery = std::chrono::seconds(10);
@@ -74,10 +75,12 @@ void Worker::act(Prepare action) {
 
 net::Task<void> Worker::receive(Receive action, std::shared_ptr<remote::Cancel> cancel) {
   const auto visibility = std::chrono::duration_cast<std::chrono::seconds>(setup_.pool.lease);
+  // A lease counts from before the request: a message that comes at the end of the wait has two thirds left.
+  const auto wait = std::min(kWaitMax, std::chrono::floor<std::chrono::seconds>(setup_.pool.lease / 3));
   auto answer = co_await sqs_.receive({.queue_url = urls_[action.queue].url,
                                        .max = action.max,
                                        .visibility_s = static_cast<int>(visibility.count()),
-                                       .wait_s = 20,
+                                       .wait_s = static_cast<int>(wait.count()),
                                        .attributes = action.attributes},
                                       {.timeout = setup_.pool.request_timeout}, cancel.get());
   receives_.erase(action.op);

@@ -46,6 +46,7 @@ class Answer:
     status: int
     code: str
     headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None  # instead of an error's
 
 
 Fault = Pass | Drop | Twice | Answer
@@ -142,7 +143,7 @@ class FaultProxy:
         return False
 
     def _answer(self, request: Request, fault: Answer) -> bytes:
-        body = b"" if request.method == "HEAD" else error_body(request, fault)
+        body = b"" if request.method == "HEAD" else fault.body or error_body(request, fault)
         lines = [f"HTTP/1.1 {fault.status} Said", f"content-length: {len(body)}", "connection: close"]
         given = dict(fault.headers)
         given.setdefault("date", formatdate(usegmt=True))

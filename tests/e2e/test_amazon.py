@@ -241,6 +241,31 @@ def test_a_network_that_misbehaves_loses_no_job_and_runs_none_twice(place: Amazo
     assert worker.stop() == 0
 
 
+def test_a_receipt_that_expired_costs_the_lease_and_no_second_run(place: AmazonPlace) -> None:
+    source = RECORD + "@headrace.task\ndef once() -> int:\n    record('start')\n    return 1\n"
+    place.write(source, 'lease = "15s"').start_store()
+    place.prepare()
+    assert place.proxy
+    place.variables |= place.with_keys()
+    worker = place.worker()
+    refused = threading.Event()
+
+    def decide(request: Request) -> Fault:
+        if request.action != "DeleteMessageBatch" or refused.is_set():
+            return Pass()
+        refused.set()
+        why = {"Code": "ReceiptHandleIsInvalid", "SenderFault": True, "Message": "it has expired"}
+        failed = [{"Id": entry["Id"]} | why for entry in json.loads(request.body)["Entries"]]
+        return Answer(200, "", body=json.dumps({"Successful": [], "Failed": failed}).encode())
+
+    place.proxy.decide = decide
+    job = place.send("once")
+    assert place.result(job)["result"] == 1
+    assert "it has expired" in worker.wait_for("lease_lost")[0]
+    until(lambda: place.depth() == 0)
+    assert len(runs(place.folder)) == 1 and worker.status()["counts"]["done"] == 2
+
+
 def test_a_drain_ends_long_polls_at_once_and_gives_back_what_they_bring(place: AmazonPlace) -> None:
     started(place).variables |= place.with_keys()
     worker = place.worker()

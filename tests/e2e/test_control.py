@@ -237,6 +237,18 @@ def test_the_log_level_can_be_changed_while_it_runs(place: Place) -> None:
     assert run(place, "log-level", "loud").returncode == 2
 
 
+def test_a_result_goes_after_the_time_that_the_application_keeps_it(place: Place) -> None:
+    place.write(NAP)
+    config = place.folder / "headrace.toml"
+    config.write_text(config.read_text().replace("[app]", '[app]\nresults_kept = "3s"'))
+    place.start_store()
+    worker = place.worker()
+    job = place.send("nap")
+    assert place.result(job)["result"] == "slept"
+    until(lambda: place.object(f"result/{job}") is None)
+    assert "prefix=result/ objects=1" in worker.wait_for("old_removed")[0]
+
+
 def test_without_a_worker_every_command_says_so(place: Place) -> None:
     started(place, NAP)
     for words in (["workers"], ["top"], ["drain"], ["log-level", "debug"], ["jobs"]):

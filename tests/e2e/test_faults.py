@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import pathlib
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -248,6 +249,68 @@ def test_a_message_that_is_taken_away_from_a_running_job_harms_nobody(place: Pla
     place.client("sqs").purge_queue(QueueUrl=place.url("default"))
     assert place.result(job)["result"] == 1
     until(lambda: worker.status()["held"] == 0)
+    goes_on(place)
+
+
+# ---- leases that end
+
+SHORT = 'processes = 2\nlease = "15s"'  # renewed every 5 s; children end 5 s before it
+HOLD = (
+    "@headrace.task(retries=0)\ndef hold(name: str) -> int:\n"
+    "    with open('runs', 'a') as runs:\n        runs.write(f'begin {name} {os.getpid()}\\n')\n"
+    "    while not os.path.exists(name):\n        time.sleep(0.02)\n"
+    "    with open('runs', 'a') as runs:\n        runs.write(f'end {name} {os.getpid()}\\n')\n"
+    "    return os.getpid()\n"
+)
+
+
+def runs_of(place: Place, name: str) -> list[tuple[str, int]]:
+    """("begin" or "end", the process), in their order."""
+    rows = [line.split() for line in (place.folder / "runs").read_text().splitlines()]
+    return [(what, int(pid)) for what, job, pid in rows if job == name]
+
+
+def test_a_store_that_is_gone_for_longer_than_a_lease_loses_nothing(place: Place) -> None:
+    worker = started(place, HOLD, SHORT).worker()
+    ended, cut = place.send("hold", "ended"), place.send("hold", "cut")
+    until(lambda: (place.folder / "runs").exists() and runs_of(place, "ended") and runs_of(place, "cut"))
+    ((_, child),) = runs_of(place, "cut")
+    assert place.store
+    place.store.process.kill()
+    place.store.process.wait()
+    (place.folder / "ended").touch()  # its result finds nobody
+    until(lambda: gone(child))
+    worker.wait_for("lease_lost", count=2)
+    (place.folder / "cut").touch()
+    place.start_store()
+    for job in (ended, cut):
+        result = place.result(job)
+        assert (result["state"], result["attempts"]) == ("done", 1)
+    assert [what for what, _ in runs_of(place, "ended")] == ["begin", "end"] * 2
+    assert [what for what, _ in runs_of(place, "cut")] == ["begin", "begin", "end"], "one after the other"
+    until(lambda: place.depth() == 0)
+    assert worker.status()["counts"]["lost"] == 2
+    goes_on(place)
+
+
+def test_a_stopped_worker_ends_its_runs_before_another_one_gets_them(place: Place) -> None:
+    worker = started(place, HOLD, SHORT).worker()
+    job = place.send("hold", "go")
+    until(lambda: (place.folder / "runs").exists())
+    ((_, child),) = runs_of(place, "go")
+    other = place.worker("--control", str(place.folder / "other.sock"))
+    worker.process.send_signal(signal.SIGSTOP)
+    until(lambda: gone(child))
+    assert [what for what, _ in runs_of(place, "go")] == ["begin"], "nobody has it yet"
+    (place.folder / "go").touch()
+    result = place.result(job)
+    (_, (_, second), (_, third)) = runs_of(place, "go")
+    assert (result["result"], result["attempts"]) == (second, 1) and second == third != child
+    until(lambda: place.depth() == 0)
+    worker.process.send_signal(signal.SIGCONT)
+    until(lambda: worker.status()["counts"]["lost"] == 1)
+    assert other.stop() == 0
+    assert place.result(job) == result, "what was lost commits nothing"
     goes_on(place)
 
 

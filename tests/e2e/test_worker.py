@@ -253,7 +253,7 @@ def test_a_killed_worker_takes_its_children_along_and_the_next_one_runs_the_task
         "@headrace.task(retries=0)\ndef nap() -> str:\n"
         "    if not os.path.exists('again'):\n        time.sleep(300)\n    return 'slept'\n"
     )
-    worker = started(place, source).worker()
+    worker = started(place, source, 'lease = "15s"').worker()
     job = place.send("nap")
     child = worker.busy_child()
     worker.process.kill()
@@ -261,7 +261,7 @@ def test_a_killed_worker_takes_its_children_along_and_the_next_one_runs_the_task
     until(lambda: gone(child), within=5)
     (place.folder / "again").touch()
     place.worker()
-    result = place.result(job, within=90)  # the lease of 60 s runs out first
+    result = place.result(job, within=90)  # the lease runs out first
     assert (result["state"], result["attempts"]) == ("done", 1)
     until(lambda: place.mark(job) is None)
 
