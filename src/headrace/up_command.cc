@@ -48,13 +48,18 @@ std::string client_json(const UpGround& ground) {
   return out + "\n";
 }
 
+// Where the store is; empty: both services are Amazon's.
+std::string store_of(const UpGround& ground) {
+  return host::has_store(ground.config) ? endpoint(ground.place.store) : "";
+}
+
 std::string ready_json(const UpGround& ground) {
   std::string out;
   codec::JsonWriter(out)
       .begin_object()
       .field("https", url("https", ground.place.https))
       .field("http", url("http", ground.place.http))
-      .field("endpoint", endpoint(ground.place.store))
+      .field("endpoint", store_of(ground))
       .field("state", ground.place.state)
       .field("pid", static_cast<std::int64_t>(::getpid()))
       .end_object();
@@ -106,7 +111,7 @@ int run(const UpFlags& flags) {
                        const auto took = std::chrono::floor<Duration>(clock->boottime() - begun);
                        diary.notice("up.ready", {{"https", url("https", ground->place.https) + "/"},
                                                  {"http", url("http", ground->place.http) + "/"},
-                                                 {"store", endpoint(ground->place.store)},
+                                                 {"store", store_of(*ground)},
                                                  {"state", ground->place.state},
                                                  {"ms", took.count()}});
                        if (!flags.ready_file.empty())
@@ -144,7 +149,9 @@ Command up_command(CLI::App& app) {
       "lets "
       "new processes take over the worker pools. Credentials of AWS in the environment "
       "are not "
-      "passed on: the local store has its own, in STATE/store/keys.toml.\n"
+      "passed on: the local store has its own, in STATE/store/keys.toml. With sqs = \"aws\" and s3 = \"aws\" "
+      "there "
+      "is no store, and they are.\n"
       "Exit codes: 0 ended as asked, 1 failed, or something had to be killed, 2 usage or configuration, 4 "
       "unavailable (port or state folder in use, nginx missing).");
   return {up, [flags] {

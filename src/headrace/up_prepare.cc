@@ -187,41 +187,43 @@ Step<bool> check_lengths(const Config& config, const host::Paths& paths) {
 
 // --- environment
 
-// Said by whoever started us, to us alone; or credentials of AWS, which our own store does not know.
-bool passed_on(std::string_view entry) {
-  static constexpr std::string_view kOurs[] = {"NOTIFY_SOCKET=",
-                                               "WATCHDOG_USEC=",
-                                               "WATCHDOG_PID=",
-                                               "LISTEN_FDS=",
-                                               "LISTEN_PID=",
-                                               "LISTEN_FDNAMES=",
-                                               "NGINX=",
-                                               "JOURNAL_STREAM=",
-                                               "INVOCATION_ID=",
-                                               "AWS_ACCESS_KEY_ID=",
-                                               "AWS_SECRET_ACCESS_KEY=",
-                                               "AWS_SESSION_TOKEN=",
-                                               "HEADRACE_ENDPOINT="};
-  return std::ranges::none_of(kOurs, [&](std::string_view name) { return entry.starts_with(name); });
+// Said by whoever started us, to us alone; or of another store; or credentials of AWS, which ours does not
+// know.
+bool passed_on(std::string_view entry, const ServicesConfig& services) {
+  static constexpr std::string_view kOurs[] = {
+      "NOTIFY_SOCKET=",  "WATCHDOG_USEC=", "WATCHDOG_PID=",   "LISTEN_FDS=",   "LISTEN_PID=",
+      "LISTEN_FDNAMES=", "NGINX=",         "JOURNAL_STREAM=", "INVOCATION_ID="};
+  static constexpr std::string_view kOfAmazon[] = {
+      "AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_SESSION_TOKEN="};
+  static constexpr std::string_view kOfAStore[] = {"HEADRACE_ENDPOINT=", "HEADRACE_KEYS="};
+  const auto named = [&](std::string_view name) { return entry.starts_with(name); };
+  if (services.local_sqs && services.local_s3 && std::ranges::any_of(kOfAmazon, named)) return false;
+  if ((services.local_sqs || services.local_s3) && std::ranges::any_of(kOfAStore, named)) return false;
+  return std::ranges::none_of(kOurs, named);
 }
 
+// Roles find our store by what is said here; where one of the services is Amazon's, by STATE/client.json, and
+// Amazon's as they would without us.
 std::vector<std::string> environment_of(const UpGround& ground) {
   const host::Paths paths(ground.place.state);
-  const std::vector<std::pair<std::string, std::string>> ours = {
+  const ServicesConfig& services = ground.config.services;
+  std::vector<std::pair<std::string, std::string>> ours = {
       {"HEADRACE_CONFIG", ground.config.file},
       {"HEADRACE_STATE", ground.place.state},
-      {"HEADRACE_ENDPOINT", "unix:" + paths.store_socket()},
-      {"HEADRACE_KEYS", paths.keys()},
-      {"HEADRACE_REGION", ground.config.store.region},
       {"HEADRACE_VERSION", kVersion},
       {"HEADRACE_LOG", "stderr"},
   };
+  if (services.local_sqs && services.local_s3) {
+    ours.insert(ours.end(), {{"HEADRACE_ENDPOINT", "unix:" + paths.store_socket()},
+                             {"HEADRACE_KEYS", paths.keys()},
+                             {"HEADRACE_REGION", ground.config.store.region}});
+  }
   std::vector<std::string> out;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     const bool replaced =
         std::ranges::any_of(ours, [&](const auto& each) { return text.starts_with(each.first + "="); });
-    if (passed_on(text) && !replaced) out.emplace_back(text);
+    if (passed_on(text, services) && !replaced) out.emplace_back(text);
   }
   for (const auto& [name, value] : ours) out.push_back(name + "=" + value);
   return out;
@@ -246,18 +248,20 @@ Step<Ports> listen_ports(const UpFlags& flags, const Config& config) {
   };
   const std::string http = first(flags.http, config.site.http, kHttpDefault);
   const std::string https = first(flags.https, config.site.https, kHttpsDefault);
-  if (std::string same = same_address(http, https, config.store.listen); !same.empty())
+  const std::string store = host::has_store(config) ? config.store.listen : "";
+  if (std::string same = same_address(http, https, store); !same.empty())
     return refuse(kExitUsage, same + "; give one of them another address");
   Ports out;
   for (const auto& [to, text, mend] :
-       {std::tuple(&out.store, config.store.listen, "store.listen in the configuration file"),
+       {std::tuple(&out.store, store, "store.listen in the configuration file"),
         std::tuple(&out.http, http, "--http ADDRESS:PORT"),
         std::tuple(&out.https, https, "--https ADDRESS:PORT")}) {
+    if (text.empty()) continue;
     auto listening = listen_tcp(text, mend);
     if (!listening) return Refused(listening.error());
     *to = std::move(*listening);
   }
-  if (!out.store.address.loopback && !config.store.allow_remote)
+  if (!store.empty() && !out.store.address.loopback && !config.store.allow_remote)
     return refuse(kExitUsage,
                   fmt::format("store.listen {} is not a loopback address: requests would travel without "
                               "TLS; set store.allow_remote = true if that is meant",
@@ -266,7 +270,7 @@ Step<Ports> listen_ports(const UpFlags& flags, const Config& config) {
 }
 
 Step<bool> make_roles(UpGround& ground, Ports ports) {
-  HR_OR_REFUSE(auto roles, host::topology_of(ground.config, ground.place), kExitUsage);
+  auto roles = host::topology_of(ground.config, ground.place);
   const auto environment = environment_of(ground);
   for (host::Role& role : roles) {
     UpRole each{.role = std::move(role), .sockets = {}, .environment = environment};
@@ -302,8 +306,6 @@ std::expected<UpGround, UpRefusal> prepare_up(const UpFlags& flags, os::Processe
   ground.place.state = absolute(flags.state.empty() ? beside.string() : flags.state);
   ground.place.program = own_program();
   ground.place.nginx = find_nginx();
-  if (auto refused = host::topology_of(ground.config, ground.place); !refused)
-    return refuse(kExitUsage, refused.error().message);
   if (ground.place.nginx.empty())
     return refuse(kExitUnavailable, "nginx is not installed; install it with: apt install nginx-light");
   if (auto long_one = check_lengths(ground.config, host::Paths(ground.place.state)); !long_one)

@@ -99,7 +99,7 @@ std::vector<std::string> names_of(const std::vector<Node>& nodes) {
 Node node_of(const Role& role, const Machine& machine, const std::vector<std::string>& ground) {
   Node out{.name = role.name,
            .sockets = role.sockets,
-           .after = role.after,
+           .after = role.after.empty() ? ground : role.after,
            .command = role.command,
            .stop_limit = role.stop_limit};
   const std::size_t dash = role.name.find('-');
@@ -108,7 +108,6 @@ Node node_of(const Role& role, const Machine& machine, const std::vector<std::st
     out.kind = Kind::kStore;
     out.unit = "headrace-store.service";
     out.user = "headrace-store";
-    out.after = ground;
   } else if (kind == "nginx") {
     out.kind = Kind::kNginx;
     out.unit = "nginx.service";
@@ -133,12 +132,6 @@ void add_pool(Node& node, const PoolConfig& pool) {
   node.network = pool.network;
   if (pool.memory_bytes != 0) node.memory_bytes = pool.memory_bytes * pool.processes.most + kParentBytes;
   node.sockets = {{.name = "control", .path = Paths(kHostState).worker_socket(pool.name)}};
-}
-
-// Where AWS has the services there is no store to wait for: what the store would wait for is waited for.
-void begin_after(std::vector<Node>& nodes, const std::vector<std::string>& ground) {
-  for (Node& node : nodes)
-    if (node.after == std::vector<std::string>{"store"}) node.after = ground;
 }
 
 // --- flows
@@ -228,7 +221,7 @@ Result<Machine> machine_of(const Config& config, const HostFacts& facts) {
               .http = out.http,
               .https = out.https};
   HR_ASSIGN(place.store, parse_listen(config.store.listen));
-  HR_ASSIGN(const auto roles, topology_of(config, place));
+  const auto roles = topology_of(config, place);
   out.nodes = ground_nodes(config);
   const auto ground = names_of(out.nodes);
   for (const Role& role : roles) out.nodes.push_back(node_of(role, out, ground));
@@ -238,7 +231,6 @@ Result<Machine> machine_of(const Config& config, const HostFacts& facts) {
     for (const PoolConfig& pool : config.pools)
       if (node.name == "worker-" + pool.name) add_pool(node, pool);
   }
-  if (out.of(Kind::kStore).empty()) begin_after(out.nodes, ground);
   HR_TRY(check_sockets(out));
   add_flows(out);
   return out;

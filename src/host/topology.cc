@@ -59,12 +59,7 @@ Role web_role(const Config& config, const Place& place, const Paths& paths, std:
 
 bool has_store(const Config& config) { return config.services.local_sqs || config.services.local_s3; }
 
-Result<std::vector<Role>> topology_of(const Config& config, const Place& place) {
-  const bool aws = !config.services.local_sqs || !config.services.local_s3;
-  if (aws && place.state != kHostState)
-    return fail(Errc::kUnsupported,
-                place_of(config, config.services.local_sqs ? "services.s3" : "services.sqs") +
-                    ": services of AWS are not in this version; say \"local\"");
+std::vector<Role> topology_of(const Config& config, const Place& place) {
   const Paths paths(place.state);
   std::vector<Role> roles;
   if (has_store(config)) roles.push_back(store_role(config, place, paths));
@@ -85,6 +80,8 @@ Result<std::vector<Role>> topology_of(const Config& config, const Place& place) 
                      .after = level,
                      .stop_limit = pool.drain + kHandsBack});
   }
+  if (!has_store(config))
+    for (Role& role : roles) std::erase(role.after, "store");
   return roles;
 }
 

@@ -82,7 +82,7 @@ bool has_store(const Config& config);
 
 // In starting order: the store; nginx, the API, each application worker; each pool of workers. Without an
 // application there are no application workers, without pools no workers, with services
-// of AWS alone no store. kUnsupported: services of AWS anywhere but on a host of systemd.
-Result<std::vector<Role>> topology_of(const Config& config, const Place& place);
+// of AWS alone no store.
+std::vector<Role> topology_of(const Config& config, const Place& place);
 
 }  // namespace hr::host

@@ -32,9 +32,9 @@ const Role& role(const std::vector<Role>& roles, const std::string& name) {
 }
 
 TEST(Topology, every_role_comes_after_what_it_needs) {
-  const auto roles = *topology_of(config("[web]\napp = \"shop:app\"\n[worker.default]\nmodules = [\"shop\"]\n"
-                                         "[worker.mail]\nmodules = [\"shop\"]\n"),
-                                  place());
+  const auto roles = topology_of(config("[web]\napp = \"shop:app\"\n[worker.default]\nmodules = [\"shop\"]\n"
+                                        "[worker.mail]\nmodules = [\"shop\"]\n"),
+                                 place());
   EXPECT_THAT(names(roles),
               ElementsAre("store", "nginx", "api", "web-1", "web-2", "worker-default", "worker-mail"));
   EXPECT_THAT(role(roles, "store").after, IsEmpty());
@@ -47,11 +47,11 @@ TEST(Topology, every_role_comes_after_what_it_needs) {
 }
 
 TEST(Topology, without_an_application_and_pools_there_is_no_role_for_them) {
-  EXPECT_THAT(names(*topology_of(config(""), place())), ElementsAre("store", "nginx", "api"));
+  EXPECT_THAT(names(topology_of(config(""), place())), ElementsAre("store", "nginx", "api"));
 }
 
 TEST(Topology, the_store_keeps_its_data_in_the_state_folder) {
-  const auto roles = *topology_of(config("[store]\npath = \"/elsewhere\"\n"), place());
+  const auto roles = topology_of(config("[store]\npath = \"/elsewhere\"\n"), place());
   const Role& store = role(roles, "store");
   EXPECT_THAT(store.command, ElementsAre("/usr/bin/headrace", "store", "--config", "/srv/shop/headrace.toml",
                                          "--path", "/srv/shop/.headrace/store", "--listen", "127.0.0.1:9324",
@@ -64,7 +64,7 @@ TEST(Topology, the_store_keeps_its_data_in_the_state_folder) {
 
 TEST(Topology, another_server_gets_the_same_socket_and_is_asked) {
   const auto roles =
-      *topology_of(config("[web]\ncommand = [\"gunicorn\", \"shop:app\"]\nprocesses = 1\n"), place());
+      topology_of(config("[web]\ncommand = [\"gunicorn\", \"shop:app\"]\nprocesses = 1\n"), place());
   const Role& web = role(roles, "web-1");
   EXPECT_THAT(web.command, ElementsAre("gunicorn", "shop:app"));
   EXPECT_EQ(web.sockets.at(0).path, "/srv/shop/.headrace/run/web-1.sock");
@@ -73,12 +73,12 @@ TEST(Topology, another_server_gets_the_same_socket_and_is_asked) {
 }
 
 TEST(Topology, an_application_worker_may_finish_its_longest_request) {
-  const auto roles = *topology_of(config("[web]\napp = \"shop:app\"\ntimeout = \"10m\"\n"), place());
+  const auto roles = topology_of(config("[web]\napp = \"shop:app\"\ntimeout = \"10m\"\n"), place());
   EXPECT_EQ(role(roles, "web-1").stop_limit, 605s);
 }
 
 TEST(Topology, a_pool_may_finish_its_longest_task) {
-  const auto roles = *topology_of(config("[worker.slow]\nmodules = [\"shop\"]\ndrain = \"2h\"\n"), place());
+  const auto roles = topology_of(config("[worker.slow]\nmodules = [\"shop\"]\ndrain = \"2h\"\n"), place());
   EXPECT_EQ(role(roles, "worker-slow").stop_limit, 2h + 10s);
 }
 
@@ -87,10 +87,18 @@ TEST(Topology, the_sockets_of_a_host_that_systemd_runs_are_in_run) {
   EXPECT_EQ(Paths("/srv/shop/.headrace").api_socket(), "/srv/shop/.headrace/run/api.sock");
 }
 
-TEST(Topology, services_of_aws_are_refused) {
-  const auto refused = topology_of(config("[services]\nsqs = \"aws\"\n"), place());
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Errc::kUnsupported);
+TEST(Topology, with_both_services_of_aws_there_is_no_store_and_nobody_waits_for_one) {
+  const auto roles = topology_of(
+      config("[services]\nsqs = \"aws\"\ns3 = \"aws\"\n[worker.default]\nmodules = [\"shop\"]\n"), place());
+  EXPECT_THAT(names(roles), ElementsAre("nginx", "api", "worker-default"));
+  EXPECT_THAT(role(roles, "api").after, IsEmpty());
+  EXPECT_THAT(role(roles, "worker-default").after, ElementsAre("nginx", "api"));
+}
+
+TEST(Topology, with_one_service_of_aws_the_store_serves_the_other) {
+  const auto roles = topology_of(config("[services]\ns3 = \"aws\"\n"), place());
+  EXPECT_THAT(names(roles), ElementsAre("store", "nginx", "api"));
+  EXPECT_THAT(role(roles, "api").after, ElementsAre("store"));
 }
 
 }  // namespace

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import calendar
 import json
+import os
 import pathlib
 import random
 import re
+import signal
 import ssl
 import subprocess
 import threading
@@ -15,6 +17,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import up_process
 from amazon_place import RECORD, AmazonPlace, FakeService, instance, runs
 from fault_proxy import Answer, Drop, Fault, FaultProxy, Pass, Request, Twice
 from worker_process import until
@@ -276,6 +279,35 @@ def test_a_drain_ends_long_polls_at_once_and_gives_back_what_they_bring(place: A
     assert worker.stop() == 0
     assert time.monotonic() - began < 15, "a long poll lasts 20 s"
     assert place.depth() == 0
+
+
+def test_up_runs_everything_but_a_store(place: AmazonPlace) -> None:
+    started(place).variables |= place.with_keys()
+    here = up_process.Place(place.folder)
+    up = here.start("env", *(f"{name}={value}" for name, value in place.environment().items()))
+    try:
+        up.wait_until_ready()
+        assert up.ready()["endpoint"] == ""
+        assert {"nginx", "api", "worker-default"} <= set(re.findall(r"role=(\S+)", here.said))
+        assert "role=store" not in here.said and not (here.state / "client.json").exists()
+        assert json.loads(up.curl("/_headrace/ready"))
+        done = place.run_python(SEND)
+        assert done.stdout == "42\n", done.stderr
+        told = subprocess.run(
+            [up_process.binary(), "workers", "--json"],
+            cwd=place.folder,
+            env=place.environment(),
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        assert json.loads(told.stdout)["pools"][0]["status"]["counts"]["done"] == 1
+        up.process.send_signal(signal.SIGTERM)
+        assert up.process.wait(timeout=up_process.STOP_WITHIN_S) == 0, here.said
+    finally:
+        up.stop(signal.SIGKILL)
+        for pid in here.processes():
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_program_gives_the_keys(place: AmazonPlace, tmp_path: pathlib.Path) -> None:
