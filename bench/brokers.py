@@ -40,7 +40,7 @@ class Redis:
             with connection.makefile("rb") as answers:
                 return sum(int(answers.readline()[1:]) for _ in lists)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         end(self.process)
 
 
@@ -72,10 +72,17 @@ class RabbitMq:
                 [RABBITMQ], env={**environment, **own}, stdout=output, stderr=output, start_new_session=True
             )
         wait_for_port(self.port, self.process)
-        while b"completed with" not in (folder / "output").read_bytes():
-            time.sleep(0.05)
+        self.wait_started(folder / "output")
 
-    def stop(self) -> None:
+    def wait_started(self, output: pathlib.Path) -> None:
+        for _ in range(1200):
+            if b"completed with" in output.read_bytes():
+                return
+            time.sleep(0.05)
+        self.close()
+        raise SystemExit("bench: RabbitMQ did not start within 60 s")
+
+    def close(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)  # a script, and the broker that it started
         self.process.wait()
         end(self.names)

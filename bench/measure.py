@@ -7,13 +7,15 @@ of them; the spread of a ratio is that of the turns.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +49,7 @@ class Suite:
         self.wanted: list[Ratio] = []
         self.settings: dict[str, str] = {}
         self.skipped: list[str] = []
+        self.failed = False
         self.number = 0
 
     def fresh(self) -> pathlib.Path:
@@ -60,6 +63,16 @@ class Suite:
         library = self.build / "bench" / "libbench_flush_delay.so"
         added = {"LD_PRELOAD": str(library), "HEADRACE_BENCH_FLUSH_US": str(round(self.flush_ms * 1000))}
         return os.environ | added
+
+    @contextlib.contextmanager
+    def tidied(self) -> Iterator[None]:
+        """Removes the fresh folders of what happens within."""
+        before = self.number
+        try:
+            yield
+        finally:
+            for number in range(before + 1, self.number + 1):
+                shutil.rmtree(self.folder / f"run{number}", ignore_errors=True)
 
     def skip(self, what: str, reason: str) -> None:
         log(f"  left out: {what}: {reason}")
@@ -82,12 +95,18 @@ class Suite:
         self.in_turns([Row(name, unit, once)])
 
     def in_turns(self, rows: Sequence[Row]) -> None:
+        """One that fails is left out, and the whole run ends with exit code 1."""
         values: dict[str, list[float]] = {row.name: [] for row in rows}
         for turn in range(self.options.repeat):
-            for row in rows:
+            for row in [row for row in rows if row.name in values]:
                 log(f"  {row.name} {turn + 1}/{self.options.repeat}")
-                values[row.name].append(row.once())
-        for row in rows:
+                try:
+                    values[row.name].append(row.once())
+                except SystemExit as error:
+                    self.failed = True
+                    self.skip(row.name, f"FAILED: {error}")
+                    del values[row.name]
+        for row in [row for row in rows if row.name in values]:
             self.results[row.name] = {"unit": row.unit, **spread(values[row.name]), "all": values[row.name]}
 
     def ratios(self) -> list[dict[str, Any]]:

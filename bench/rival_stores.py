@@ -6,6 +6,7 @@ committed (WAL, synchronous=FULL) and so flushed; s3rver, written to files and n
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import shutil
@@ -51,7 +52,7 @@ class Server(Protocol):
     def client(self, service: str) -> Any:
         ...
 
-    def stop(self) -> None:
+    def close(self) -> None:
         ...
 
 
@@ -87,7 +88,7 @@ class OnNode:
         self.client("s3").create_bucket(Bucket="bench")
         return ["--bucket=bench"]
 
-    def stop(self) -> None:
+    def close(self) -> None:
         end(self.process)
 
 
@@ -140,15 +141,12 @@ def measured(
     suite: Suite, who: str, scenario: str, *how: str, before: Callable[..., None] | None = None
 ) -> float:
     """`before` is given the server and the client's options."""
-    server = STARTERS[who](suite)
-    try:
+    with suite.tidied(), contextlib.closing(STARTERS[who](suite)) as server:
         common = [*server.create(), *how]
         if before:
             before(server, common)
         answer = suite.load(scenario, server.target, server.keys, *common, "--warmup=1")
         return float(answer["messages_per_second"])
-    finally:
-        server.stop()
 
 
 def run_sqs(suite: Suite) -> None:

@@ -7,6 +7,7 @@ last task has run; Headrace's must also have been deleted.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pathlib
@@ -40,7 +41,7 @@ CELERY_MEMORY = "idle: Redis, Celery, 2 children"
 AOF = "Redis with appendfsync always on a unix socket"
 SETTINGS = {
     OURS: "many(); store, worker with 2 children; unix socket",
-    CELERY_REDIS: f"8 sending threads, 2 workers -P solo, acks_late, 64 ahead, no results, no events; {AOF}",
+    CELERY_REDIS: f"16 sending threads, 2 workers -P solo, acks_late, 64 ahead, no results, no events; {AOF}",
     CELERY_RABBITMQ: "the same; durable queue, persistent messages, publisher confirms",
     RQ: f"enqueue_many by 1000, 2 SimpleWorkers (no fork), no results; {AOF}",
     BULLMQ: f"addBulk by 1000, 2 processes with 100 jobs at once, removeOnComplete; {AOF}",
@@ -55,7 +56,7 @@ class Contender(Protocol):
     def left(self) -> int:
         ...
 
-    def stop(self) -> None:
+    def close(self) -> None:
         ...
 
 
@@ -79,11 +80,11 @@ class Ours:
         time.sleep(IDLE_S)
         return tasks.tree_pss_mib(self.store.process, self.stack.worker, self.api)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         if self.api:
             end(self.api)
         self.stack.stop()
-        self.store.stop()
+        self.store.close()
 
 
 class Rival:
@@ -143,11 +144,11 @@ class Rival:
     def run_by(file: pathlib.Path) -> int:
         return int.from_bytes(file.read_bytes(), "little")
 
-    def stop(self) -> None:
+    def close(self) -> None:
         for worker in self.workers:
             worker.kill()
             worker.wait()
-        self.broker.stop()
+        self.broker.close()
 
 
 class CeleryRival(Rival):
@@ -256,22 +257,16 @@ def per_second(contender: Contender, count: int) -> float:
 
 def measured(suite: Suite, name: str) -> float:
     start, first = STARTERS[name]
-    contender = start(suite)
-    try:
+    with suite.tidied(), contextlib.closing(start(suite)) as contender:
         per_second(contender, first)  # while its workers start
         rate = per_second(contender, first)
         return per_second(contender, max(first, int(rate * suite.options.seconds)))
-    finally:
-        contender.stop()
 
 
 def idle_memory(suite: Suite, start: Callable[[Suite], Ours | CeleryRival]) -> float:
-    contender = start(suite)
-    try:
+    with suite.tidied(), contextlib.closing(start(suite)) as contender:
         per_second(contender, 100)
         return contender.memory_mib()
-    finally:
-        contender.stop()
 
 
 def run(suite: Suite) -> None:

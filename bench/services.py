@@ -103,7 +103,7 @@ class Store:
             config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
         )
 
-    def stop(self) -> None:
+    def close(self) -> None:
         end(self.process)
 
 
@@ -138,5 +138,5 @@ http {{
     def target(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def stop(self) -> None:
+    def close(self) -> None:
         end(self.process)

@@ -16,7 +16,7 @@ from celery import Celery
 
 import run_counts
 
-SENDERS = 8
+SENDERS = 16
 AHEAD = 64
 
 app = Celery("bench", broker=os.environ["BENCH_BROKER"])
