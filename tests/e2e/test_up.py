@@ -292,8 +292,12 @@ def test_it_tells_its_own_supervisor_that_it_is_ready_alive_and_stopping(tmp_pat
             up.process.kill()
 
 
-def test_services_of_aws_are_refused() -> None:
-    refused_with(2, "not in this version", more='[services]\nsqs = "aws"\n')
+def test_services_of_aws_without_a_region_end_it_with_the_reason() -> None:
+    with a_place(more='[services]\nsqs = "aws"\ns3 = "aws"\n') as place:
+        unsaid = ("-u", "AWS_REGION", "-u", "AWS_DEFAULT_REGION", "AWS_CONFIG_FILE=/dev/null")
+        up = place.start("env", *unsaid)
+        assert up.process.wait(timeout=60) == 2
+        assert "no region is said: set services.region" in place.said
 
 
 def test_a_wrong_address_is_refused() -> None:
