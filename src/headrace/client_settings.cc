@@ -3,6 +3,7 @@
 #include "codec/json.h"
 #include "headrace/config_file.h"
 #include "headrace/keys.h"
+#include "host/machine.h"
 #include "remote/host_outside.h"
 
 #include <fmt/format.h>
@@ -102,6 +103,13 @@ Status add_aws(ClientSettings& settings, const std::string& named, const std::st
   return {};
 }
 
+// Of the host that this is, if it is one.
+std::string installed_config() {
+  const std::string file = std::string(host::kEtc) + "/headrace.toml";
+  std::error_code ignored;
+  return std::filesystem::exists(file, ignored) ? file : "";
+}
+
 }  // namespace
 
 std::string locate_config() {
@@ -116,15 +124,17 @@ std::string locate_config() {
 }
 
 Result<ClientSettings> find_services(const ClientFlags& flags) {
-  const std::string file = first_of({flags.config_file, locate_config()});
+  const std::string file = first_of({flags.config_file, locate_config(), installed_config()});
   if (file.empty()) {
     return fail(Errc::kNotFound, "no headrace.toml in this folder or above; name one with --config FILE");
   }
   ClientSettings out;
   HR_ASSIGN(out.config, read_config(absolute(file)));
   const Config& config = out.config;
-  const std::string beside = std::filesystem::path(absolute(file)).parent_path() / ".headrace";
-  out.state = absolute(first_of({environment("HEADRACE_STATE"), beside}));
+  const std::filesystem::path folder = std::filesystem::path(absolute(file)).parent_path();
+  const bool installed = folder == host::kEtc;
+  const std::string state = installed ? std::string(host::kHostState) : (folder / ".headrace").string();
+  out.state = absolute(first_of({environment("HEADRACE_STATE"), state}));
   const Client client = read_client(out.state + "/client.json");
   const std::string named = first_of({flags.endpoint, environment("HEADRACE_ENDPOINT")});
   const std::string keys = first_of({flags.keys, environment("HEADRACE_KEYS")});
@@ -135,7 +145,9 @@ Result<ClientSettings> find_services(const ClientFlags& flags) {
   if (said.local_sqs || said.local_s3) {
     const std::string endpoint = first_of({named, client.socket.empty() ? "" : "unix:" + client.socket,
                                            client.endpoint, said.endpoint, "http://" + config.store.listen});
-    HR_ASSIGN(const remote::ServicePlace place, local_place(out, endpoint, first_of({keys, client.keys})));
+    const std::string own = installed ? host::Paths(out.state).keys() : "";
+    HR_ASSIGN(const remote::ServicePlace place,
+              local_place(out, endpoint, first_of({keys, client.keys, own})));
     if (said.local_sqs) out.services.sqs = place;
     if (said.local_s3) out.services.s3 = place;
   }

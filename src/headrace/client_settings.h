@@ -1,7 +1,8 @@
 // How a command that talks to the services finds them: what the command line says, else what `headrace up`
-// put into the environment, else STATE/client.json beside the configuration file, else [services] and [store]
-// of that file; credentials at last from AWS_ACCESS_KEY_ID and its companions. Services of Amazon: from
-// [services], else as AWS's own tools find them (remote/aws_settings.h). headrace._settings does the same.
+// put into the environment, else STATE/client.json beside the configuration file (an installed host's state
+// is /var/lib/headrace), else [services] and [store] of that file; credentials at last from AWS_ACCESS_KEY_ID
+// and its companions. Services of Amazon: from [services], else as AWS's own tools find them
+// (remote/aws_settings.h). headrace._settings does the same, but for an installed host.
 #pragma once
 
 #include "base/result.h"

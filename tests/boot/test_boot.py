@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import socket
 import subprocess
+from typing import Any
 
 import pytest
 from boot_host import CONFIG, curl, eventually, upload
@@ -178,6 +179,33 @@ def test_application_workers_are_restarted_under_load_without_a_failed_request(h
     while restart.poll() is None or len(codes) < 20:
         codes.append(curl("-o", "/dev/null", "-w", "%{http_code}", "https://shop.example/").stdout)
     assert set(codes) == {"200"}
+
+
+def test_pools_are_seen_paused_and_replaced_while_they_run(host: Machine) -> None:
+    unit = "headrace-worker@default.service"
+
+    def pool() -> dict[str, Any]:
+        told = json.loads(host.run("headrace", "workers", "--json").stdout)
+        return dict(told["pools"][0]["status"])
+
+    eventually("it runs", lambda: host.show(unit, "ActiveState")["ActiveState"] == "active")
+    before = pool()
+    assert before["pid"] == int(host.show(unit, "MainPID")["MainPID"])
+    assert host.run("headrace", "pause", "--all").stdout == "paused: all queues\n"
+    assert pool()["paused"] == pool()["queues"] != []
+    page = upload("waiting for its turn")
+    assert host.run("headrace", "resume", "--all").stdout == "no queue is paused\n"
+    eventually("its text", lambda: "its turn" in curl(f"https://shop.example{page}/text").stdout)
+    host.run("systemctl", "reload", unit)
+    eventually("another process", lambda: int(host.show(unit, "MainPID")["MainPID"]) != before["pid"])
+    eventually("it runs", lambda: host.show(unit, "ActiveState")["ActiveState"] == "active")
+    shown = host.show(unit, "MainPID", "NRestarts")
+    assert pool()["pid"] == int(shown["MainPID"])
+    page = upload("for the one after it")
+    eventually("its text", lambda: "one after it" in curl(f"https://shop.example{page}/text").stdout)
+    gone = ("test", "!", "-e", f"/proc/{before['pid']}")
+    eventually("the old one has ended", lambda: host.run(*gone, check=False).returncode == 0)
+    assert host.show(unit, "MainPID", "NRestarts") == shown
 
 
 def test_files_that_do_not_work_are_taken_back(host: Machine) -> None:
