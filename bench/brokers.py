@@ -15,7 +15,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 
-from services import end, free_port, wait_for, wait_for_port
+from services import Failed, end, free_port, wait_for, wait_for_port
 
 RABBITMQ = pathlib.Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
@@ -80,7 +80,7 @@ class RabbitMq:
                 return
             time.sleep(0.05)
         self.close()
-        raise SystemExit("bench: RabbitMQ did not start within 60 s")
+        raise Failed("RabbitMQ did not start within 60 s")
 
     def close(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)  # a script, and the broker that it started

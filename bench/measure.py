@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services import log
+from services import Failed, log
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Suite:
             command, env={**os.environ, **keys}, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            raise SystemExit(f"bench: {' '.join(command)}: {done.stderr.strip()}")
+            raise Failed(f"{' '.join(command)}: {done.stderr.strip()}")
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
@@ -102,7 +102,7 @@ class Suite:
                 log(f"  {row.name} {turn + 1}/{self.options.repeat}")
                 try:
                     values[row.name].append(row.once())
-                except SystemExit as error:
+                except (Failed, subprocess.CalledProcessError) as error:
                     self.failed = True
                     self.skip(row.name, f"FAILED: {error}")
                     del values[row.name]

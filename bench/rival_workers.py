@@ -22,7 +22,7 @@ import tasks
 from brokers import RABBITMQ, RabbitMq, Redis
 from measure import Ratio, Row, Suite
 from rival_stores import node
-from services import ROOT, Store, end
+from services import ROOT, Failed, Store, end
 
 WORKERS = 2
 CORES = 2
@@ -129,7 +129,7 @@ class Rival:
             check=False,
         )
         if done.returncode != 0:
-            raise SystemExit(f"bench: {' '.join(self.sending(count))}: {done.stderr[-2000:]}")
+            raise Failed(f"{' '.join(self.sending(count))}: {done.stderr[-2000:]}")
         self.sent += count
         return float(done.stdout)
 
@@ -137,7 +137,7 @@ class Rival:
         for worker in self.workers:
             if worker.poll() is not None:
                 log = (self.folder / "worker.log").read_text(errors="replace")
-                raise SystemExit(f"bench: {worker.args!r} ended with {worker.returncode}: {log[-2000:]}")
+                raise Failed(f"{worker.args!r} ended with {worker.returncode}: {log[-2000:]}")
         return self.sent - sum(self.run_by(file) for file in self.counts.iterdir())
 
     @staticmethod
@@ -248,9 +248,7 @@ def per_second(contender: Contender, count: int) -> float:
     began = contender.send(count)
     while contender.left() > 0:
         if time.perf_counter() - began > LONGEST_S:
-            raise SystemExit(
-                f"bench: {contender!r}: {contender.left()} of {count} are left after {LONGEST_S} s"
-            )
+            raise Failed(f"{contender!r}: {contender.left()} of {count} are left after {LONGEST_S} s")
         time.sleep(0.02)
     return count / (time.perf_counter() - began)
 

@@ -21,6 +21,10 @@ from botocore.config import Config
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+class Failed(Exception):
+    """A program did not do its part; says which and how."""
+
+
 def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -36,21 +40,21 @@ def wait_for(path: pathlib.Path, process: subprocess.Popen[bytes]) -> None:
         if path.exists():
             return
         if process.poll() is not None:
-            raise SystemExit(f"bench: {process.args!r} ended with {process.returncode}")
+            raise Failed(f"{process.args!r} ended with {process.returncode}")
         time.sleep(0.05)
-    raise SystemExit(f"bench: {path} did not appear within 30 s")
+    raise Failed(f"{path} did not appear within 30 s")
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
     for _ in range(1200):
         if process.poll() is not None:
-            raise SystemExit(f"bench: {process.args!r} ended with {process.returncode}")
+            raise Failed(f"{process.args!r} ended with {process.returncode}")
         try:
             socket.create_connection(("127.0.0.1", port), 0.2).close()
             return
         except OSError:
             time.sleep(0.05)
-    raise SystemExit(f"bench: {process.args!r} did not listen within 60 s")
+    raise Failed(f"{process.args!r} did not listen within 60 s")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

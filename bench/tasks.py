@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from services import Failed
+
 PYTHON = "/usr/bin/python3"
 
 MODULE = '''
@@ -112,7 +114,7 @@ class Stack:
             check=False,
         )
         if done.returncode != 0:
-            raise SystemExit(f"bench: a sending program failed: {done.stderr[-2000:]}")
+            raise Failed(f"a sending program failed: {done.stderr[-2000:]}")
         return done.stdout
 
     def left(self) -> int:
@@ -125,7 +127,7 @@ class Stack:
     def wait_empty(self) -> None:
         while self.left() > 0:
             if self.worker.poll() is not None:
-                raise SystemExit(f"bench: the worker ended with {self.worker.returncode}")
+                raise Failed(f"the worker ended with {self.worker.returncode}")
             time.sleep(0.02)
 
     def per_second(self, program: str, count: int) -> float:
