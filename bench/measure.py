@@ -106,8 +106,10 @@ class Suite:
                     self.failed = True
                     self.skip(row.name, f"FAILED: {error}")
                     del values[row.name]
-        for row in [row for row in rows if row.name in values]:
-            self.results[row.name] = {"unit": row.unit, **spread(values[row.name]), "all": values[row.name]}
+                    self.results.pop(row.name, None)
+                    continue
+                all_values = values[row.name]
+                self.results[row.name] = {"unit": row.unit, **spread(all_values), "all": all_values}
 
     def ratios(self) -> list[dict[str, Any]]:
         """Of medians; least and most are of the turns, in which both were measured one after the other."""
@@ -116,7 +118,7 @@ class Suite:
             if wanted.what not in self.results or wanted.against not in self.results:
                 continue
             what, against = self.results[wanted.what], self.results[wanted.against]
-            turns = [quotient(a, b) for a, b in zip(what["all"], against["all"], strict=True)]
+            turns = [quotient(a, b) for a, b in zip(what["all"], against["all"])]
             rows.append(
                 {
                     "what": wanted.what,
