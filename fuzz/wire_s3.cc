@@ -1,11 +1,17 @@
 // Requests of S3: lines of method, target, host and headers, an empty line, and a document. A key that is
-// accepted must come back from its own encoding.
+// accepted must come back from its own encoding, and rules from the document they are kept in.
 #include "base/check.h"
+#include "codec/base64.h"
 #include "codec/header_field.h"
 #include "codec/uri.h"
+#include "wire/s3_access.h"
+#include "wire/s3_cors.h"
 #include "wire/s3_headers.h"
+#include "wire/s3_lifecycle.h"
 #include "wire/s3_operation.h"
+#include "wire/s3_post.h"
 #include "wire/s3_requests.h"
+#include "wire/s3_tagging.h"
 #include "wire/s3_target.h"
 
 #include <cstddef>
@@ -28,6 +34,12 @@ void documents(hr::ByteView xml) {
   static_cast<void>(parse_delete(xml));
   static_cast<void>(parse_create_bucket(xml));
   static_cast<void>(parse_notification(xml));
+  static_cast<void>(parse_access_block(xml));
+  static_cast<void>(check_ownership(xml));
+  static_cast<void>(parse_tagging(xml, kS3ObjectTagsMax));
+  static_cast<void>(parse_post_policy(hr::codec::base64_encode(xml)));
+  if (const auto rules = parse_cors(xml)) HR_CHECK(parse_cors(write_cors(*rules)) == rules);
+  if (const auto rules = parse_lifecycle(xml)) HR_CHECK(parse_lifecycle(write_lifecycle(*rules)) == rules);
 }
 
 void headers(S3Op op, const std::vector<hr::codec::HeaderField>& fields) {

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import time
+import urllib.parse
 from typing import Any
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
@@ -152,6 +153,26 @@ class Client:
 
     def put(self, bucket: str, key: str, body: bytes) -> None:
         self.request("s3", "PUT", f"/{bucket}/{key}", body)
+
+    def bodies(self, url: str) -> list[str]:
+        """Of all messages, leased or not, none of them received."""
+        bodies: list[str] = []
+        after = 0
+        while True:
+            query = {
+                "QueueUrl": url,
+                "ShowInvisible": "true",
+                "ShowDelayed": "true",
+                "MaxResults": "1000",
+                "After": str(after),
+            }
+            path = f"/_aws/sqs/messages?{urllib.parse.urlencode(query)}"
+            page = json.loads(self.request("sqs", "GET", path, headers={"Accept": "application/json"}))
+            messages = page.get("Messages", [])
+            bodies += [message["Body"] for message in messages]
+            after = self.next_page
+            if not messages or not after:
+                return bodies
 
     def keys(self, bucket: str) -> set[str]:
         found: set[str] = set()

@@ -11,7 +11,6 @@ import random
 import re
 import subprocess
 import threading
-import urllib.parse
 import urllib.request
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -218,7 +217,7 @@ class HeadraceSubject:
         client = Client(store)
         try:
             jobs, events = (client.sqs("GetQueueUrl", QueueName=n)["QueueUrl"] for n in ("jobs", "events"))
-            judge_messages(peek(client, jobs), promised, verdict)
+            judge_messages(client.bodies(jobs), promised, verdict)
             judge_objects(client, announced(client, events), promised, verdict)
             client.sqs("SendMessage", QueueUrl=jobs, MessageBody="it takes more")
             client.put("inbox", "more", b"more")
@@ -250,29 +249,6 @@ def checkpoints(store: StoreProcess) -> int:
     return int(float(found[1])) if found else 0
 
 
-def peek(client: Client, url: str) -> list[str]:
-    """The bodies of all messages, leased or not, none received."""
-    bodies: list[str] = []
-    after = 0
-    while True:
-        query = {
-            "QueueUrl": url,
-            "ShowInvisible": "true",
-            "ShowDelayed": "true",
-            "MaxResults": "1000",
-            "After": str(after),
-        }
-        path = f"/_aws/sqs/messages?{urllib.parse.urlencode(query)}"
-        page = json.loads(client.request("sqs", "GET", path, headers={"Accept": "application/json"}))
-        messages = page.get("Messages", [])
-        if not messages:
-            return bodies
-        bodies += [message["Body"] for message in messages]
-        after = client.next_page
-        if not after:
-            return bodies
-
-
 def judge_messages(bodies: list[str], promised: Promised, verdict: Verdict) -> None:
     there: Counter[str] = Counter()
     for body in bodies:
@@ -290,7 +266,7 @@ def judge_messages(bodies: list[str], promised: Promised, verdict: Verdict) -> N
 def announced(client: Client, url: str) -> Counter[tuple[str, str]]:
     """(key, ETag) of every event."""
     found: Counter[tuple[str, str]] = Counter()
-    for body in peek(client, url):
+    for body in client.bodies(url):
         for record in json.loads(body).get("Records", []):
             found[record["s3"]["object"]["key"], record["s3"]["object"]["eTag"]] += 1
     return found
