@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
-import tasks
+import task_stack
 from brokers import RABBITMQ, RabbitMq, Redis
 from measure import Ratio, Row, Suite
 from rival_stores import node
@@ -63,12 +63,12 @@ class Contender(Protocol):
 class Ours:
     def __init__(self, suite: Suite) -> None:
         self.store = Store(suite.build, suite.fresh(), suite.environment())
-        self.stack = tasks.Stack(suite.build, suite.fresh(), self.store, WORKERS)
+        self.stack = task_stack.Stack(suite.build, suite.fresh(), self.store, WORKERS)
         self.api: subprocess.Popen[bytes] | None = None
         self.build = suite.build
 
     def send(self, count: int) -> float:
-        return float(self.stack.run(tasks.AT_ONCE, str(count)))
+        return float(self.stack.run(task_stack.AT_ONCE, str(count)))
 
     def left(self) -> int:
         return self.stack.left()
@@ -78,7 +78,7 @@ class Ours:
             [self.build / "headrace", "api"], env=self.stack.environment, stderr=subprocess.DEVNULL
         )
         time.sleep(IDLE_S)
-        return tasks.tree_pss_mib(self.store.process, self.stack.worker, self.api)
+        return task_stack.tree_pss_mib(self.store.process, self.stack.worker, self.api)
 
     def close(self) -> None:
         if self.api:
@@ -160,21 +160,21 @@ class CeleryRival(Rival):
         )
         super().__init__(suite, broker, {"BENCH_BROKER": at})
         quiet = ["-Q", "bench", "-l", "error", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-        celery = [tasks.PYTHON, "-m", "celery", "-A", "celery_tasks", "worker", *quiet]
+        celery = [task_stack.PYTHON, "-m", "celery", "-A", "celery_tasks", "worker", *quiet]
         self.work(*([*celery, "-n", f"worker{i}", *pool] for i, pool in enumerate(pools)))
 
     def sending(self, count: int) -> list[str]:
-        return [tasks.PYTHON, str(FOLDER / "celery_tasks.py"), str(count)]
+        return [task_stack.PYTHON, str(FOLDER / "celery_tasks.py"), str(count)]
 
     def memory_mib(self) -> float:
         time.sleep(IDLE_S)
-        return tasks.tree_pss_mib(self.broker.process, *self.workers)
+        return task_stack.tree_pss_mib(self.broker.process, *self.workers)
 
 
 class RqRival(Rival):
     def __init__(self, suite: Suite, broker: Redis) -> None:
         super().__init__(suite, broker)
-        self.command = [tasks.PYTHON, str(FOLDER / "rq_tasks.py"), str(broker.socket)]
+        self.command = [task_stack.PYTHON, str(FOLDER / "rq_tasks.py"), str(broker.socket)]
         self.work(*[[*self.command, "work"]] * WORKERS)
 
     def sending(self, count: int) -> list[str]:
