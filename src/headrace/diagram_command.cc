@@ -3,6 +3,7 @@
 #include "headrace/command.h"
 #include "headrace/commands.h"
 #include "headrace/host_ground.h"
+#include "headrace/host_look.h"
 #include "headrace/up_state.h"
 #include "host/diagram.h"
 #include "host/diff.h"
@@ -45,7 +46,8 @@ int compare(const std::string& path, const std::string& now) {
 int run_diagram(const DiagramFlags& flags) {
   const auto ground = host_ground(flags.host);
   if (!ground) return usage_error(ground.error().message);
-  const auto seen = host::observe(ground->machine, *ground->tools, *ground->tree);
+  host::Observation seen = look_at_host(*ground);
+  if (ground->live()) add_queues(seen, ask_services(*ground), ground->clock->wall());
   const std::string text = text_of(host::diagrams_of(ground->machine, seen), flags);
   if (!flags.check.empty()) return compare(flags.check, text);
   fmt::print("{}", text);

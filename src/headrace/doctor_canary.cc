@@ -2,6 +2,7 @@
 
 #include "codec/json.h"
 #include "headrace/client_settings.h"
+#include "headrace/host_services.h"
 #include "headrace/log_sinks.h"
 #include "headrace/role_source.h"
 #include "host/site_answer.h"
@@ -134,22 +135,11 @@ Status run_job(const ClientSettings& settings, const std::string& queue, const o
   return {};
 }
 
-// As root: with the store's own keys, on its own socket.
-Result<ClientSettings> settings_of(const HostGround& ground) {
-  const host::Paths paths(host::kHostState);
-  ClientFlags flags{.config_file = ground.machine.config.file, .endpoint = {}, .keys = {}};
-  if (!ground.machine.of(host::Kind::kStore).empty()) {
-    flags.endpoint = "unix:" + paths.store_socket();
-    flags.keys = paths.keys();
-  }
-  return find_services(flags);
-}
-
 void add_job(const HostGround& ground, const PoolConfig& pool, std::vector<Hop>& out) {
   std::array<std::uint8_t, 16> random{};
   ground.entropy->fill(random);
   Sent job{.id = "canary-" + Uuid::v4(random).text(), .wrong = {}};
-  const auto settings = settings_of(ground);
+  const auto settings = find_services(service_flags(ground));
   if (!settings) {
     job.wrong = settings.error().message;
   } else if (const auto ran = run_job(*settings, pool.queues.front(), *ground.clock, job); !ran) {

@@ -1,6 +1,7 @@
 #include "headrace/doctor_checks.h"
 
 #include "codec/json.h"
+#include "headrace/doctor_permissions.h"
 #include "host/apply.h"
 #include "host/certificate.h"
 
@@ -15,7 +16,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -76,65 +76,6 @@ Hop certificate_hop(const HostGround& ground) {
   } else if (!own && !host::still_serves((*seen)->text, machine.config.site.names, ground.clock->wall())) {
     out.wrong = path + " does not hold every name, or ends within a month";
   }
-  return out;
-}
-
-struct Guarded {
-  std::string path;
-  mode_t kind = S_IFREG;
-  mode_t forbidden = 0077;  // bits that nobody may have set
-  std::string owner;        // empty: anybody
-  bool required = true;
-};
-
-std::string owner_of(const struct stat& seen) {
-  const passwd* user = ::getpwuid(seen.st_uid);
-  return user != nullptr ? user->pw_name : std::to_string(seen.st_uid);
-}
-
-Hop guarded_hop(const HostGround& ground, const Guarded& what) {
-  const bool folder = what.kind == S_IFDIR;
-  Hop out{
-      .name = fmt::format("only who should can reach {}", what.path),
-      .wrong = {},
-      .mend = fmt::format("chmod {} {}", what.forbidden == 0077 ? (folder ? "700" : "600") : "o=", what.path),
-      .why = "another user of this host could read secrets, or speak for a service"};
-  struct stat seen{};
-  if (::lstat(ground.tree->at(what.path).c_str(), &seen) != 0) {
-    if (errno == ENOENT && !what.required) return out;
-    out.wrong = std::strerror(errno);
-    out.mend = "headrace host apply";
-  } else if ((seen.st_mode & S_IFMT) != what.kind) {
-    out.wrong = "it is something else, a link for example";
-    out.mend = fmt::format("ls -l {}; remove it, then: headrace host apply", what.path);
-  } else if ((seen.st_mode & what.forbidden) != 0) {
-    out.wrong = fmt::format("mode {:o}", seen.st_mode & 07777U);
-  } else if (!what.owner.empty() && owner_of(seen) != what.owner) {
-    out.wrong = fmt::format("it belongs to {}", owner_of(seen));
-    out.mend = fmt::format("chown {} {}", what.owner, what.path);
-  }
-  return out;
-}
-
-std::vector<Guarded> guarded_of(const host::Machine& machine) {
-  std::vector<Guarded> out = {{.path = host::certificate_key_of(machine), .owner = "root"},
-                              {.path = std::string(host::kKept), .kind = S_IFDIR, .owner = "root"}};
-  if (!machine.of(host::Kind::kStore).empty()) {
-    const host::Paths paths(host::kHostState);
-    out.push_back({.path = paths.store(), .kind = S_IFDIR, .owner = "headrace-store"});
-    out.push_back({.path = paths.keys(), .owner = "headrace-store"});
-  }
-  for (const host::Node& node : machine.nodes) {
-    const bool ours =
-        node.kind == host::Kind::kStore || node.kind == host::Kind::kApi || node.kind == host::Kind::kWeb;
-    for (const host::Socket& socket : node.sockets)
-      if (ours && !socket.path.empty())
-        out.push_back({.path = socket.path, .kind = S_IFSOCK, .forbidden = 0007, .owner = "root"});
-  }
-  if (machine.has_web() || !machine.of(host::Kind::kWorker).empty())
-    out.push_back(
-        {.path = std::string(host::kHostState) + "/app", .kind = S_IFDIR, .owner = machine.app_user});
-  out.push_back({.path = std::string(host::kLogFolder), .kind = S_IFDIR, .forbidden = 0007, .owner = ""});
   return out;
 }
 
@@ -343,7 +284,7 @@ bool too_fast_for_a_disk(Nanos median) { return median < kDiskMin; }
 
 std::vector<Hop> file_checks(const HostGround& ground) {
   std::vector<Hop> out = {files_hop(ground), certificate_hop(ground)};
-  for (const Guarded& each : guarded_of(ground.machine)) out.push_back(guarded_hop(ground, each));
+  for (Hop& each : permission_checks(ground)) out.push_back(std::move(each));
   return out;
 }
 

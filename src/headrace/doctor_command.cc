@@ -4,6 +4,8 @@
 #include "headrace/commands.h"
 #include "headrace/doctor_canary.h"
 #include "headrace/doctor_checks.h"
+#include "headrace/doctor_services.h"
+#include "headrace/host_look.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -57,8 +59,9 @@ int run_doctor(const HostFlags& flags) {
   std::vector<Hop> hops = file_checks(*ground);
   const auto add = [&](std::vector<Hop> more) { std::ranges::move(more, std::back_inserter(hops)); };
   add(machine_checks(*ground));
-  add(service_checks(*ground, host::observe(ground->machine, *ground->tools, *ground->tree)));
+  add(service_checks(*ground, look_at_host(*ground)));
   add(ask_hops(ground->machine, *ground->tree, *ground->tools, *ground->clock));
+  add(service_hops(ground->machine.config, ask_services(*ground), ground->clock->wall()));
   add(send_canaries(*ground));
   flags.json ? print_hops_json(hops) : print_hops(hops);
   const bool well = std::ranges::all_of(hops, [](const Hop& each) { return each.wrong.empty(); });

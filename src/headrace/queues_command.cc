@@ -2,18 +2,12 @@
 #include "headrace/commands.h"
 #include "headrace/operator.h"
 #include "headrace/operator_commands.h"
-#include "headrace/queue_look.h"
-#include "task/names.h"
-#include "worker/caretaker.h"
+#include "headrace/queue_rows.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <map>
 #include <memory>
-#include <optional>
-#include <set>
 
 namespace hr {
 namespace {
@@ -23,51 +17,6 @@ struct QueuesFlags {
   std::vector<std::string> names;
   bool json = false;
 };
-
-struct QueueRow {
-  api::QueueCounts counts;
-  std::int64_t oldest = 0;           // sent then; 0: nothing waits, or it cannot be known
-  std::optional<std::int64_t> dead;  // in its dead-letter queue; none: it has none
-  bool paused = false;
-};
-
-net::Task<std::int64_t> oldest_of(Operator& here, const std::string& name) {
-  const auto url = co_await here.sqs().queue_url(name);
-  if (!url) co_return 0;
-  const auto first = co_await look(here, *url, {.most = 1});
-  co_return first && !first->empty() ? first->front().sent : 0;
-}
-
-net::Task<std::set<Bytes>> paused_queues(Operator& here) {
-  const auto text = co_await here.s3().get(here.bucket(), Bytes(task::kControlKey));
-  const auto paused = text ? worker::read_paused(*text) : std::set<Bytes>();
-  co_return paused ? *paused : std::set<Bytes>();
-}
-
-net::Task<Result<std::vector<QueueRow>>> gather(Operator& here, std::vector<std::string> names) {
-  const auto counts = co_await here.source().queues();
-  if (!counts) co_return std::unexpected(counts.error());
-  const std::set<Bytes> paused = co_await paused_queues(here);
-  std::map<std::string, std::int64_t> dead;
-  for (const auto& queue : *counts) dead[queue.name] = queue.visible + queue.in_flight + queue.delayed;
-  std::vector<QueueRow> out;
-  for (const auto& queue : *counts) {
-    const bool asked = std::ranges::find(names, queue.name) != names.end();
-    const bool letters = queue.name.ends_with(task::dead_queue("")) &&
-                         dead.contains(queue.name.substr(0, queue.name.size() - task::dead_queue("").size()));
-    if (names.empty() ? letters : !asked) continue;
-    QueueRow row{.counts = queue, .dead = {}};
-    if (queue.visible > 0) row.oldest = co_await oldest_of(here, queue.name);
-    if (const auto found = dead.find(task::dead_queue(queue.name)); found != dead.end())
-      row.dead = found->second;
-    row.paused = paused.contains("*") || paused.contains(queue.name);
-    out.push_back(std::move(row));
-  }
-  for (const std::string& name : names) {
-    if (!dead.contains(name)) co_return fail(Errc::kNotFound, fmt::format("there is no queue \"{}\"", name));
-  }
-  co_return out;
-}
 
 void tell(const std::vector<QueueRow>& queues, Time now) {
   std::vector<std::vector<std::string>> rows = {
@@ -106,7 +55,7 @@ void tell_json(const std::vector<QueueRow>& queues, Time now) {
 }
 
 net::Task<int> tell_queues(Operator& here, const QueuesFlags& flags) {
-  const auto queues = co_await gather(here, flags.names);
+  const auto queues = co_await queue_rows(here, flags.names);
   if (!queues) {
     const bool missing = queues.error().code == Errc::kNotFound;
     co_return say_error(missing ? kExitFailed : kExitUnavailable, queues.error().message);

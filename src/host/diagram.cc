@@ -1,9 +1,16 @@
 #include "host/diagram.h"
 
+#include "host/render/nginx_host.h"
+#include "host/render/systemd.h"
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <iterator>
+#include <map>
+#include <set>
+#include <tuple>
 #include <utility>
 
 namespace hr::host {
@@ -29,7 +36,10 @@ struct Evidence {
 
 class Drawer {
  public:
-  Drawer(const Machine& machine, const Observation& seen) : machine_(machine), seen_(seen) {}
+  Drawer(const Machine& machine, const Observation& seen)
+      : machine_(machine),
+        seen_(seen),
+        nginx_(parse_nginx(render_nginx_host(machine).text).value_or(NginxSeen{})) {}
 
   std::vector<Diagram> all() {
     return {architecture(), process_flow(), dependencies(), network(), deployment()};
@@ -84,9 +94,70 @@ class Drawer {
 
   Evidence wall() const {
     const State state = state_of(seen_.firewall);
-    return both(
-        unit("headrace-firewall.service"),
-        {state, state == State::kThere ? "table inet headrace drops by default" : "table inet headrace"});
+    std::string counted;
+    for (const auto& [name, packets] : seen_.counters) counted += fmt::format(", {} {}", name, packets);
+    return both(unit("headrace-firewall.service"),
+                {state, fmt::format("table inet headrace{}{}",
+                                    state == State::kThere ? " drops by default" : "", counted)});
+  }
+
+  // What nginx has in its files, and should have.
+  Evidence served() const {
+    if (!seen_.nginx) return {State::kUnknown, "nginx -T could not be asked"};
+    std::string missing;
+    for (const auto& [has, wants] :
+         {std::pair(&seen_.nginx->listens, &nginx_.listens), std::pair(&seen_.nginx->names, &nginx_.names),
+          std::pair(&seen_.nginx->servers, &nginx_.servers), std::pair(&seen_.nginx->passes, &nginx_.passes)})
+      for (const std::string& each : *wants)
+        if (!has->contains(each)) missing += ", " + each;
+    if (!missing.empty()) return {State::kMissing, "nginx -T has no " + missing.substr(2)};
+    return {State::kThere,
+            fmt::format("nginx -T: listens on {}; serves {}", fmt::join(seen_.nginx->listens, ", "),
+                        fmt::join(seen_.nginx->names, ", "))};
+  }
+
+  // That nginx hands requests on to an application worker.
+  Evidence handed_on(const Node& to) const {
+    const std::string& path = to.sockets.front().path;
+    const Evidence there = both(both(node(to), socket(path)), connected(path));
+    if (!seen_.nginx) return both(there, {State::kUnknown, "nginx -T could not be asked"});
+    const bool has = seen_.nginx->servers.contains("web unix:" + path);
+    return both(there, {has ? State::kThere : State::kMissing,
+                        fmt::format("nginx -T {} it in upstream web", has ? "has" : "does not have")});
+  }
+
+  static std::string name_of_peer(const PeerSeen& peer) {
+    return fmt::format("{} (pid {})", peer.unit.empty() ? peer.connection.program : peer.unit,
+                       peer.connection.pid);
+  }
+
+  // Connections come and go: they are evidence, and change no state.
+  Evidence connected(const std::string& path) const {
+    std::set<std::string> names;
+    if (seen_.peers)
+      for (const PeerSeen& each : *seen_.peers)
+        if (each.connection.socket == path) names.insert(name_of_peer(each));
+    if (names.empty()) return {};
+    return {State::kThere, fmt::format("connected to {}: {}", path, fmt::join(names, ", "))};
+  }
+
+  Evidence queues() const {
+    if (!seen_.queues) return {State::kUnknown, "queues could not be asked"};
+    Evidence out;
+    for (const QueueSeen& each : *seen_.queues) {
+      std::string text = fmt::format("queue {}: {} wait, {} in work, {} delayed", each.name, each.waiting,
+                                     each.in_work, each.delayed);
+      if (each.oldest_s) text += fmt::format(", the oldest for {} s", *each.oldest_s);
+      if (each.dead) text += fmt::format(", {} dead", *each.dead);
+      out = both(out, {State::kThere, std::move(text)});
+    }
+    std::set<std::string> declared;
+    for (const PoolConfig& pool : machine_.config.pools)
+      declared.insert(pool.queues.begin(), pool.queues.end());
+    for (const std::string& name : declared)
+      if (std::ranges::find(*seen_.queues, name, &QueueSeen::name) == seen_.queues->end())
+        out = both(out, {State::kMissing, fmt::format("there is no queue {}", name)});
+    return out;
   }
 
   Evidence clock() const { return {state_of(seen_.synchronised), "chronyc tracking"}; }
@@ -145,9 +216,7 @@ class Drawer {
     if (!machine_.of(Kind::kPolicy).empty())
       box(out, "Policy Kit", "System Services", unit("polkit.service"),
           place_of(machine_.config, "host.operators"));
-    for (const Node* each : webs())
-      arrow(out, "Web Server<br/>Nginx", application(*each),
-            both(node(*each), socket(each->sockets.front().path)));
+    for (const Node* each : webs()) arrow(out, "Web Server<br/>Nginx", application(*each), handed_on(*each));
     for (const Node* each : webs())
       arrow(out, application(*each), "Logging<br/>Rsyslog", both(log, log_socket));
     if (machine_.keeps_time())
@@ -194,8 +263,7 @@ class Drawer {
       box(out, "Worker " + each->name.substr(4), "Applications", node(*each), declared(*each));
     arrow(out, "External Services", "Web Server", ports());
     for (const Node* each : webs())
-      arrow(out, "Web Server", "Worker " + each->name.substr(4),
-            both(node(*each), socket(each->sockets.front().path)));
+      arrow(out, "Web Server", "Worker " + each->name.substr(4), handed_on(*each));
     for (const Node* each : webs())
       arrow(out, "Worker " + each->name.substr(4), "Logging", both(log, socket(std::string(kLogSocket))));
     arrow(out, "Web Server", "Network", ports());
@@ -213,12 +281,13 @@ class Drawer {
     const bool walled = machine_.config.host.firewall, has_workers = !machine_.of(Kind::kWorker).empty();
     box(out, "Internet", "", {});
     box(out, "Load Balancer", "", nginx);
-    box(out, server, "", both(nginx, ports()), place_of(machine_.config, "site.names"));
+    box(out, server, "", both(both(nginx, ports()), served()), place_of(machine_.config, "site.names"));
     if (machine_.has_web()) box(out, "Application Layer", "", apps);
     if (has_workers) box(out, "Worker Processes", "", workers);
     if (walled) box(out, "Firewall", "Security", wall(), place_of(machine_.config, "host.firewall"));
     box(out, "SSL/TLS", "Security", ports(), place_of(machine_.config, "site.tls"));
     open_ports_nobody_declared(out);
+    served_and_not_declared(out);
     if (walled) arrow(out, "Internet", "Firewall", wall());
     arrow(out, walled ? "Firewall" : "Internet", "SSL/TLS", ports());
     arrow(out, "SSL/TLS", "Load Balancer", nginx);
@@ -244,10 +313,41 @@ class Drawer {
     }
   }
 
+  void served_and_not_declared(Diagram& to) const {
+    if (!seen_.nginx) return;  // the web server's own box says that it is unknown
+    for (const auto& [what, has, wants] : {std::tuple("listens on", &seen_.nginx->listens, &nginx_.listens),
+                                           std::tuple("serves", &seen_.nginx->names, &nginx_.names),
+                                           std::tuple("has upstream", &seen_.nginx->servers, &nginx_.servers),
+                                           std::tuple("hands on to", &seen_.nginx->passes, &nginx_.passes)})
+      for (const std::string& each : *has)
+        if (!wants->contains(each))
+          box(to, fmt::format("Nginx {} {}", what, each), "",
+              {State::kStranger, fmt::format("nginx -T {} {}", what, each)});
+  }
+
+  // Units that are connected to a socket of ours without being part of this host as it was declared.
+  void connected_and_not_declared(Diagram& to, const std::string& group) const {
+    if (!seen_.peers) {
+      box(to, "Other programs", group, {State::kUnknown, "ss could not be asked who is connected"});
+      return;
+    }
+    std::map<std::string, std::set<std::string>> found;
+    const auto own = own_units(machine_);
+    for (const PeerSeen& each : *seen_.peers) {
+      const bool declared = each.unit.empty() || std::ranges::find(own, each.unit) != own.end() ||
+                            std::ranges::find(machine_.nodes, each.unit, &Node::unit) != machine_.nodes.end();
+      if (!declared) found[each.unit].insert(each.connection.socket);
+    }
+    for (const auto& [unit, sockets] : found)
+      box(to, unit, group,
+          {State::kStranger, fmt::format("{} is connected to {}", unit, fmt::join(sockets, ", "))});
+  }
+
   // The store here; where AWS has the services, that workers are ready: they are not before they reached it.
   Evidence services(const Evidence& code) const {
     if (!machine_.has_store()) return code;
-    return both(unit("headrace-store.service"), socket(Paths(kHostState).store_socket()));
+    const std::string path = Paths(kHostState).store_socket();
+    return both(both(unit("headrace-store.service"), socket(path)), connected(path));
   }
 
   Diagram deployment() const {
@@ -259,14 +359,16 @@ class Drawer {
     const std::string host = machine_.facts.ec2 ? "EC2 Instance" : "Linux Host";
     const bool runs_code = machine_.has_web() || !machine_.of(Kind::kWorker).empty();
     box(out, machine_.facts.ubuntu ? "Ubuntu Linux" : "Debian Linux", host + ": System Layer", {});
-    box(out, "Systemd Services", host + ": System Layer", target);
+    box(out, "Systemd Services", host + ": System Layer",
+        both(target, {State::kThere, seen_.units ? "told by " + seen_.units_by : ""}));
     if (runs_code)
       box(out, "Python Runtime", host + ": Runtime Layer", code, place_of(machine_.config, "app.python"));
     box(out, "Nginx", host + ": Runtime Layer", unit("nginx.service"),
         place_of(machine_.config, "site.names"));
     if (runs_code) box(out, "Python Workers", host + ": Application Layer", code);
     box(out, "Configuration Files", host + ": Application Layer", {}, machine_.config.file);
-    box(out, sqs, "Services", store);
+    connected_and_not_declared(out, host + ": Application Layer");
+    box(out, sqs, "Services", both(store, queues()));
     box(out, s3, "Services", store);
     if (!runs_code) return out;
     arrow(out, "Python Workers", sqs, both(code, store));
@@ -279,6 +381,7 @@ class Drawer {
 
   const Machine& machine_;
   const Observation& seen_;
+  const NginxSeen nginx_;  // as it was declared
 };
 
 }  // namespace

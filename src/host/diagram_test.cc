@@ -3,6 +3,7 @@
 #include "host/diagram.h"
 
 #include "host/folder_test.h"
+#include "host/render/nginx_host.h"
 #include "host/render/systemd.h"
 
 #include <fmt/format.h>
@@ -43,7 +44,10 @@ Observation healthy() {
                   .unix_sockets = std::set<std::string>{std::string(kLogSocket)},
                   .open_tcp = std::set<std::uint16_t>{22, 80, 443},
                   .firewall = true,
-                  .synchronised = true};
+                  .synchronised = true,
+                  .nginx = parse_nginx(render_nginx_host(of).text),
+                  .peers = std::vector<PeerSeen>(),
+                  .queues = std::vector<QueueSeen>{{.name = "default"}}};
   for (const Node& node : of.nodes) {
     if (!node.unit.empty()) (*out.units)[node.unit] = {.active = true, .state = "active", .pid = "7"};
     for (const Socket& socket : node.sockets)
@@ -98,6 +102,58 @@ TEST(Diagram, an_opened_port_and_a_unit_that_nobody_declared_are_strangers) {
         (*seen.units)["headrace-web@9.service"] = {.active = true, .state = "active", .pid = "9"};
       },
       "[\"headrace-web@9.service<br/>(stranger)\"]:::stranger");
+}
+
+TEST(Diagram, what_nginx_does_not_have_is_missing_and_what_it_has_beside_is_a_stranger) {
+  expect_seen([](Observation& seen) { seen.nginx->names.erase("shop.example"); },
+              "[\"Web Server<br/>Port 80/443<br/>(missing)\"]:::missing");
+  expect_seen([](Observation& seen) { seen.nginx->servers.erase("web unix:/run/headrace/web-2.sock"); },
+              "n1 -. missing .-> n3");
+  expect_seen([](Observation& seen) { seen.nginx->names.insert("other.example"); },
+              "[\"Nginx serves other.example<br/>(stranger)\"]:::stranger");
+  expect_seen([](Observation& seen) { seen.nginx->passes.insert("http://10.0.0.9"); },
+              "[\"Nginx hands on to http://10.0.0.9<br/>(stranger)\"]:::stranger");
+}
+
+TEST(Diagram, connections_are_evidence_and_change_no_byte_of_the_page) {
+  Observation seen = healthy();
+  seen.peers->push_back({{"/run/headrace/store.sock", "headrace", "66"}, "headrace-web@1.service"});
+  seen.peers->push_back({{"/run/headrace/store.sock", "python3", "67"}, ""});
+  (*seen.queues)[0] = {.name = "default", .waiting = 3, .in_work = 1, .delayed = 2, .oldest_s = 5, .dead = 4};
+  seen.counters = {{"refused", 12}};
+  EXPECT_EQ(page(seen), page(healthy()));
+  const std::string evidence = markdown_page(diagrams_of(machine(), seen), true);
+  EXPECT_THAT(evidence, HasSubstr("connected to /run/headrace/store.sock: headrace-web@1.service (pid 66), "
+                                  "python3 (pid 67)"));
+  EXPECT_THAT(evidence, HasSubstr("queue default: 3 wait, 1 in work, 2 delayed, the oldest for 5 s, 4 dead"));
+  EXPECT_THAT(evidence, HasSubstr("table inet headrace drops by default, refused 12"));
+}
+
+TEST(Diagram, a_unit_that_nobody_declared_and_is_connected_is_a_stranger) {
+  expect_seen(
+      [](Observation& seen) {
+        seen.peers->push_back({{"/run/headrace/store.sock", "cat", "9"}, "opened.service"});
+      },
+      "[\"opened.service<br/>(stranger)\"]:::stranger");
+}
+
+TEST(Diagram, a_queue_of_a_pool_that_is_not_there_is_missing) {
+  expect_seen([](Observation& seen) { seen.queues->clear(); },
+              "[\"SQS, by the store<br/>(missing)\"]:::missing");
+}
+
+TEST(Diagram, each_part_that_could_not_be_looked_at_is_unknown) {
+  expect_seen([](Observation& seen) { seen.nginx.reset(); }, "(unknown)");
+  expect_seen([](Observation& seen) { seen.peers.reset(); }, "Other programs<br/>(unknown)");
+  expect_seen([](Observation& seen) { seen.queues.reset(); }, "SQS, by the store<br/>(unknown)");
+}
+
+TEST(Diagram, what_was_observed_does_not_end_its_cell) {
+  const Diagram hostile{.title = "x",
+                        .direction = "TB",
+                        .boxes = {{.label = "a", .group = "", .observed = "b | c\nd <br>"}},
+                        .arrows = {}};
+  EXPECT_THAT(markdown_page({hostile}, true), HasSubstr("| a | there |  | b \\| c d \\<br> |\n"));
 }
 
 TEST(Diagram, what_could_not_be_looked_at_is_unknown_and_never_healthy) {
@@ -161,6 +217,13 @@ TEST(Observe, ports_of_loopback_are_nobody_else_s) {
                         "   3: 00000000000000000000000001000000:1F90 0:0 0A 0\n"
                         "   4: 00000000000000000000000000000000:01BB 0:0 0A 0\n"),
               ElementsAre(80, 443));
+}
+
+TEST(Observe, what_the_firewall_has_counted_is_read_by_name) {
+  const auto counted = parse_counters(
+      R"({"nftables":[{"counter":{"name":"refused","packets":12,"bytes":600}},{"counter":{"name":7}},{}]})");
+  EXPECT_EQ(counted, (std::map<std::string, std::int64_t>{{"refused", 12}}));
+  EXPECT_TRUE(parse_counters("nothing").empty());
 }
 
 TEST(Observe, the_table_must_drop_by_default) {

@@ -70,14 +70,24 @@ std::vector<std::string> groups_of(const Diagram& diagram) {
   return out;
 }
 
+// What was observed is text of other programs: it ends neither its cell nor its row.
+std::string cell(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '|' || c == '\\' || c == '<') out += '\\';
+    out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+  }
+  return out;
+}
+
 void add_evidence(std::string& out, const Diagram& diagram) {
   out += "\n| box or arrow | state | declared | observed |\n| --- | --- | --- | --- |\n";
   for (const Box& each : diagram.boxes)
-    fmt::format_to(std::back_inserter(out), "| {} | {} | {} | {} |\n", plain(each.label), name_of(each.state),
-                   each.declared, each.observed);
+    fmt::format_to(std::back_inserter(out), "| {} | {} | {} | {} |\n", cell(plain(each.label)),
+                   name_of(each.state), cell(each.declared), cell(each.observed));
   for (const Arrow& each : diagram.arrows)
-    fmt::format_to(std::back_inserter(out), "| {} → {} | {} | | {} |\n", plain(each.from), plain(each.to),
-                   name_of(each.state), each.observed);
+    fmt::format_to(std::back_inserter(out), "| {} → {} | {} | | {} |\n", cell(plain(each.from)),
+                   cell(plain(each.to)), name_of(each.state), cell(each.observed));
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace hr::host {
@@ -28,13 +30,13 @@ std::optional<std::string> said_by(Tools& tools, const std::vector<std::string>&
   return said->text;
 }
 
-std::optional<std::map<std::string, UnitSeen>> units_of(const Machine& machine, Tools& tools) {
-  std::set<std::string> names;
-  for (const Node& node : machine.nodes)
-    if (!node.unit.empty()) names.insert(node.unit);
-  for (const std::string& unit : own_units(machine)) names.insert(unit);
-  const auto listed = said_by(tools, {"systemctl", "list-units", "--all", "--plain", "--no-legend",
-                                      "--no-pager", "headrace-*.service", "headrace-*.socket"});
+const std::vector<std::string> kOurUnits = {"headrace-*.service", "headrace-*.socket"};
+
+std::optional<UnitsSeen> units_by_systemctl(std::set<std::string> names, Tools& tools) {
+  std::vector<std::string> list = {"systemctl", "list-units",  "--all",
+                                   "--plain",   "--no-legend", "--no-pager"};
+  list.insert(list.end(), kOurUnits.begin(), kOurUnits.end());
+  const auto listed = said_by(tools, list);
   if (!listed) return {};
   for (const auto line : split(*listed, '\n'))
     if (line.starts_with("headrace-")) names.emplace(line.substr(0, line.find(' ')));
@@ -43,6 +45,51 @@ std::optional<std::map<std::string, UnitSeen>> units_of(const Machine& machine, 
   const auto shown = said_by(tools, command);
   if (!shown) return {};
   return parse_units(*shown);
+}
+
+void look_at_units(Observation& out, const Machine& machine, Tools& tools, Units* bus) {
+  std::set<std::string> names;
+  for (const Node& node : machine.nodes)
+    if (!node.unit.empty()) names.insert(node.unit);
+  for (const std::string& unit : own_units(machine)) names.insert(unit);
+  if (bus != nullptr) {
+    if (auto told = bus->units({names.begin(), names.end()}, kOurUnits)) {
+      out.units = std::move(*told);
+      out.units_by = "D-Bus";
+      return;
+    }
+  }
+  out.units = units_by_systemctl(std::move(names), tools);
+  out.units_by = "systemctl";
+}
+
+std::string text_of(const Tree& host, const std::string& path) {
+  const auto seen = host.read(path);
+  return seen && *seen ? (*seen)->text : "";
+}
+
+// Of an nginx that runs alone: asked while there is none, it would leave an empty file for its process id.
+std::optional<NginxSeen> nginx_of(const Observation& seen, Tools& tools, const Tree& host) {
+  if (!seen.units) return {};
+  const auto unit = seen.units->find("nginx.service");
+  if (unit == seen.units->end() || !unit->second.active || unit->second.pid.empty()) return {};
+  std::string file = nginx_file(text_of(host, fmt::format("/proc/{}/cmdline", unit->second.pid)));
+  if (file.empty()) file = "/etc/nginx/nginx.conf";
+  const auto text = said_by(tools, {"nginx", "-T", "-q", "-c", file});
+  if (!text) return {};
+  return parse_nginx(*text);
+}
+
+std::optional<std::vector<PeerSeen>> peers_of(Tools& tools, const Tree& host) {
+  const auto text = said_by(tools, {"ss", "-xpHn"});
+  if (!text) return {};
+  std::vector<PeerSeen> out;
+  for (Connection& each : parse_connections(*text)) {
+    if (!each.socket.starts_with(kHostRun) || each.pid == std::to_string(::getpid())) continue;
+    std::string unit = unit_of_cgroup(text_of(host, fmt::format("/proc/{}/cgroup", each.pid)));
+    out.push_back({.connection = std::move(each), .unit = std::move(unit)});
+  }
+  return out;
 }
 
 // The network of the host's first process: this one may have another.
@@ -67,8 +114,8 @@ bool loopback(std::string_view address) {
 
 }  // namespace
 
-std::map<std::string, UnitSeen> parse_units(std::string_view text) {
-  std::map<std::string, UnitSeen> out;
+UnitsSeen parse_units(std::string_view text) {
+  UnitsSeen out;
   std::string id;
   UnitSeen seen;
   const auto keep = [&] {
@@ -120,7 +167,7 @@ std::set<std::uint16_t> parse_tcp(std::string_view text) {
 }
 
 std::optional<bool> parse_table(std::string_view text) {
-  const auto json = codec::parse_json(text);
+  const auto json = codec::parse_json(text, {.bytes_max = 16U << 20});
   const codec::Json* list = json ? json->find("nftables") : nullptr;
   if (list == nullptr || list->as_array() == nullptr) return {};
   for (const codec::Json& each : *list->as_array()) {
@@ -133,6 +180,21 @@ std::optional<bool> parse_table(std::string_view text) {
   return false;
 }
 
+std::map<std::string, std::int64_t> parse_counters(std::string_view text) {
+  std::map<std::string, std::int64_t> out;
+  const auto json = codec::parse_json(text, {.bytes_max = 16U << 20});
+  const codec::Json* list = json ? json->find("nftables") : nullptr;
+  if (list == nullptr || list->as_array() == nullptr) return out;
+  for (const codec::Json& each : *list->as_array()) {
+    const codec::Json* counter = each.find("counter");
+    const codec::Json* name = counter != nullptr ? counter->find("name") : nullptr;
+    const codec::Json* packets = counter != nullptr ? counter->find("packets") : nullptr;
+    if (name != nullptr && name->as_string() != nullptr && packets != nullptr)
+      out[*name->as_string()] = packets->as_int().value_or(0);
+  }
+  return out;
+}
+
 // The first field is the source's id; 7F7F0101 is the machine's own clock, which says "Normal" all the same.
 std::optional<bool> parse_tracking(std::string_view text) {
   const auto fields = split(text, ',');
@@ -140,9 +202,11 @@ std::optional<bool> parse_tracking(std::string_view text) {
   return fields[0] != "00000000" && fields[0] != "7F7F0101";
 }
 
-Observation observe(const Machine& machine, Tools& tools, const Tree& host) {
+Observation observe(const Machine& machine, Tools& tools, const Tree& host, Units* bus) {
   Observation out;
-  out.units = units_of(machine, tools);
+  look_at_units(out, machine, tools, bus);
+  out.nginx = nginx_of(out, tools, host);
+  out.peers = peers_of(tools, host);
   if (const auto text = proc_net(host, "unix")) out.unix_sockets = parse_unix(*text);
   const auto v4 = proc_net(host, "tcp"), v6 = proc_net(host, "tcp6");
   if (v4) {
@@ -151,7 +215,10 @@ Observation observe(const Machine& machine, Tools& tools, const Tree& host) {
   }
   if (machine.config.host.firewall) {
     const auto said = tools.run({"nft", "-j", "list", "table", "inet", "headrace"});
-    if (said && said->code == 0) out.firewall = parse_table(said->text);
+    if (said && said->code == 0) {
+      out.firewall = parse_table(said->text);
+      out.counters = parse_counters(said->text);
+    }
     if (said && said->code != 0 && said->text.contains("No such file")) out.firewall = false;
   }
   if (machine.keeps_time()) {

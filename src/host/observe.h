@@ -1,11 +1,14 @@
-// What really runs on a host, read from who knows it: systemd's units, listening sockets of the kernel, the
-// firewall's table, the clock's source. Each part says whether it could be read at all: what is unknown is
-// never taken for healthy.
+// What really runs on a host, read from who knows it: systemd's units, listening sockets of the kernel and
+// who is connected to ours, nginx's configuration, the firewall's table, the clock's source. Each part says
+// whether it could be read at all: what is unknown is never taken for healthy.
 #pragma once
 
 #include "host/machine.h"
+#include "host/nginx_seen.h"
+#include "host/peers.h"
 #include "host/tools.h"
 #include "host/tree.h"
+#include "host/units.h"
 
 #include <cstdint>
 #include <map>
@@ -13,32 +16,45 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hr::host {
 
-struct UnitSeen {
-  bool active = false;
-  std::string state = {};  // "active", "failed", ...
-  std::string pid = {};
-  bool operator==(const UnitSeen&) const = default;
+struct PeerSeen {
+  Connection connection;
+  std::string unit;  // "" where it is none of the system's own: a person's program
+};
+
+struct QueueSeen {
+  std::string name;
+  std::int64_t waiting = 0, in_work = 0, delayed = 0;
+  std::optional<std::int64_t> oldest_s = {}, dead = {};
 };
 
 // Each part: none where it could not be read.
 struct Observation {
-  std::optional<std::map<std::string, UnitSeen>> units;  // declared ones, and all of Headrace's
-  std::optional<std::set<std::string>> unix_sockets;     // paths that somebody listens on
-  std::optional<std::set<std::uint16_t>> open_tcp;       // ports listened on by another address than loopback
-  std::optional<bool> firewall;                          // our table is there and drops by default
-  std::optional<bool> synchronised;                      // the clock follows a real source
+  std::optional<UnitsSeen> units;                     // declared ones, and all of Headrace's
+  std::optional<std::set<std::string>> unix_sockets;  // paths that somebody listens on
+  std::optional<std::set<std::uint16_t>> open_tcp;    // ports listened on by another address than loopback
+  std::optional<bool> firewall;                       // our table is there and drops by default
+  std::optional<bool> synchronised;                   // the clock follows a real source
+  std::optional<NginxSeen> nginx = {};                // what the one that runs has in its files
+  std::optional<std::vector<PeerSeen>> peers = {};    // who is connected to sockets of ours
+  std::optional<std::vector<QueueSeen>> queues =
+      {};  // not looked at here: whoever knows the services adds it
+  std::map<std::string, std::int64_t> counters = {};  // packets that the firewall has counted
+  std::string units_by = {};                          // who told the units: "D-Bus", "systemctl"
 };
 
-Observation observe(const Machine& machine, Tools& tools, const Tree& host);
+// `bus` is asked about units first, where there is one; systemctl where it does not answer.
+Observation observe(const Machine& machine, Tools& tools, const Tree& host, Units* bus = nullptr);
 
 // What the sources print, as values.
-std::map<std::string, UnitSeen> parse_units(std::string_view text);  // systemctl show
-std::set<std::string> parse_unix(std::string_view text);             // /proc/net/unix
-std::set<std::uint16_t> parse_tcp(std::string_view text);            // /proc/net/tcp, tcp6
-std::optional<bool> parse_table(std::string_view json);              // nft -j list table
-std::optional<bool> parse_tracking(std::string_view text);           // chronyc -c tracking
+UnitsSeen parse_units(std::string_view text);                               // systemctl show
+std::set<std::string> parse_unix(std::string_view text);                    // /proc/net/unix
+std::set<std::uint16_t> parse_tcp(std::string_view text);                   // /proc/net/tcp, tcp6
+std::optional<bool> parse_table(std::string_view json);                     // nft -j list table
+std::map<std::string, std::int64_t> parse_counters(std::string_view json);  // the same
+std::optional<bool> parse_tracking(std::string_view text);                  // chronyc -c tracking
 
 }  // namespace hr::host

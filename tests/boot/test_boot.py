@@ -118,11 +118,34 @@ def test_the_diagrams_change_with_the_host_and_come_back(host: Machine) -> None:
         assert "(missing)" in page()
         host.run("systemctl", "start", *units)
         assert page() == before
+    file = "/etc/headrace/nginx.conf"
+    host.run("cp", "-p", file, "/root/nginx.conf")
+    host.run("sed", "-i", "s/server_name shop.example;/server_name shop.example other.example;/", file)
+    assert "Nginx serves other.example<br/>(stranger)" in page()
+    host.run("cp", "-p", "/root/nginx.conf", file)
+    assert page() == before
+    connect = "s=socket.socket(socket.AF_UNIX);s.connect('/run/headrace/api.sock');time.sleep(99)"
+    host.run("systemd-run", "--unit=caller", "python3", "-c", f"import socket,time;{connect}")
+    eventually("a stranger is connected", lambda: "caller.service<br/>(stranger)" in page())
+    host.run("systemctl", "stop", "caller.service")
+    eventually("it is gone", lambda: page() == before)
     opened = "systemd-run --unit=opened python3 -m http.server 8081"
     host.run(*opened.split())
     eventually("a stranger on port 8081", lambda: "Port 8081<br/>(stranger)" in page())
     host.run("systemctl", "stop", "opened.service")
     eventually("the same bytes again", lambda: page() == before)
+
+
+def test_the_evidence_names_who_told_and_what_was_counted(host: Machine) -> None:
+    evidence = host.run("headrace", "diagram", "--evidence").stdout
+    for part in (
+        "headrace.target active; told by D-Bus",
+        "nginx -T: listens on 0.0.0.0:443, 0.0.0.0:80",
+        "queue default: 0 wait, 0 in work, 0 delayed",
+        "table inet headrace drops by default, limited ",
+        "connected to /run/headrace/store.sock: headrace-",
+    ):
+        assert part in evidence, part
 
 
 # This machine's disk is memory, which the doctor tells by its haste: on a slow processor it may not.
@@ -151,6 +174,11 @@ def test_the_doctor_sends_a_request_and_a_job_through_everything(host: Machine) 
         "the job's record of pool default is in the log",
         "nobody may not restart headrace-api.service",
         "the firewall counts what it refuses",
+        "SQS and S3 take this host's keys",
+        "the clocks of this host and of SQS agree",
+        "nothing waits in queue default for longer than 30 min",
+        "what the configuration gives belongs to root, and nobody else can write it",
+        "only who should can reach /run/headrace/worker-default/control.sock",
     ):
         assert found[name]["ok"], name
 

@@ -1,0 +1,192 @@
+// The readers of what other programs print, on text that was captured, cut off, and made up.
+#include "host/observe.h"
+
+#include "host/folder_test.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <utility>
+
+namespace hr::host {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr std::string_view kNginx = R"(nginx: [warn] the "listen ... http2" directive is deprecated
+# configuration file /etc/headrace/nginx.conf:
+user www-data headrace;
+events { worker_connections 8192; }
+http {
+  map $status $number { ~^0+$ 0; default "a;b{c}"; }  # { server_name comment.example; }
+  log_format main escape=json '{"a":"$b",' '"c":"d\'e"}';
+  upstream web { least_conn; server unix:/run/a.sock max_fails=0; server "unix:/run/b.sock"; keepalive 4; }
+  include /etc/nginx/conf.d/*.conf;
+  server {
+    listen 0.0.0.0:443 ssl default_server;
+    listen [::]:443 ssl;
+    server_name shop.example "*.shop.example";
+    if ($host ~ ${x}y) { return 444; }
+    location / { proxy_pass http://web; }
+  }
+}
+
+# configuration file /etc/nginx/conf.d/other.conf:
+server { listen 8080; server_name other.example; location /x { fastcgi_pass unix:/run/php.sock; } }
+)";
+
+TEST(NginxSeen, addresses_names_and_where_requests_go_are_read_from_all_files) {
+  const auto seen = parse_nginx(kNginx);
+  ASSERT_TRUE(seen);
+  EXPECT_THAT(seen->listens, ElementsAre("0.0.0.0:443", "8080", "[::]:443"));
+  EXPECT_THAT(seen->names, ElementsAre("*.shop.example", "other.example", "shop.example"));
+  EXPECT_THAT(seen->servers, ElementsAre("web unix:/run/a.sock", "web unix:/run/b.sock"));
+  EXPECT_THAT(seen->passes, ElementsAre("http://web", "unix:/run/php.sock"));
+}
+
+TEST(NginxSeen, what_is_no_whole_configuration_is_none) {
+  for (const std::string_view text : {"", "nginx: [emerg] open() \"/etc/x\" failed\n", "http {", "http { } }",
+                                      "a", "a; {", "x \"y;", "a }", "http { a }"})
+    EXPECT_FALSE(parse_nginx(text)) << text;
+}
+
+TEST(NginxSeen, text_that_is_cut_anywhere_or_broken_anywhere_is_read_without_harm) {
+  std::mt19937_64 random(7);
+  for (std::size_t i = 0; i < kNginx.size(); ++i) {
+    parse_nginx(kNginx.substr(0, i));
+    std::string broken(kNginx);
+    broken[i] = static_cast<char>(random());
+    parse_nginx(broken);
+  }
+}
+
+TEST(NginxSeen, the_file_of_a_master_process_is_in_its_title) {
+  EXPECT_EQ(nginx_file("nginx: master process /usr/sbin/nginx -c /etc/headrace/nginx.conf -g daemon on;"),
+            "/etc/headrace/nginx.conf");
+  EXPECT_EQ(nginx_file(std::string_view("nginx\0-c\0/a.conf\0", 17)), "/a.conf");
+  EXPECT_EQ(nginx_file("nginx: master process /usr/sbin/nginx -g daemon on;"), "");
+  EXPECT_EQ(nginx_file("nginx -c "), "");
+  EXPECT_EQ(nginx_file(""), "");
+}
+
+constexpr std::string_view kConnections =
+    "u_str ESTAB 0      0                               * 101 * 102 users:((\"python3\",pid=7,fd=4),"
+    "(\"python3\",pid=8,fd=4))\n"
+    "u_str ESTAB 0      0        /run/headrace/store.sock 102 * 101 users:((\"headrace\",pid=3,fd=5))\n"
+    "u_str ESTAB 0      0        /run/headrace/store.sock 104 * 103 users:((\"headrace\",pid=3,fd=6))\n"
+    "u_str LISTEN 0     128      /run/headrace/store.sock 100 * 0 users:((\"headrace\",pid=3,fd=3))\n"
+    "u_dgr UNCONN 0     0               /run/headrace/log 200 * 0 users:((\"rsyslogd\",pid=9,fd=3))\n"
+    "u_str ESTAB 0      0                               * 301 * 302\n"
+    "u_str ESTAB 0      0        /run/headrace/web-1.sock 302 * 301\n";
+
+TEST(Peers, whoever_is_at_the_other_end_of_a_socket_is_named) {
+  EXPECT_THAT(parse_connections(kConnections),
+              ElementsAre(Connection{"/run/headrace/store.sock", "python3", "7"}));
+}
+
+TEST(Peers, lines_that_are_cut_anywhere_or_broken_anywhere_are_read_without_harm) {
+  std::mt19937_64 random(7);
+  for (std::size_t i = 0; i < kConnections.size(); ++i) {
+    parse_connections(kConnections.substr(0, i));
+    std::string broken(kConnections);
+    broken[i] = static_cast<char>(random());
+    parse_connections(broken);
+    unit_of_cgroup(broken);
+  }
+}
+
+TEST(Peers, a_process_belongs_to_the_unit_of_its_group_and_a_person_s_to_none) {
+  EXPECT_EQ(unit_of_cgroup("0::/headrace.slice/headrace-worker.slice/headrace-worker@default.service\n"),
+            "headrace-worker@default.service");
+  EXPECT_EQ(unit_of_cgroup("0::/system.slice/opened.service/inner\n"), "opened.service");
+  EXPECT_EQ(unit_of_cgroup("12:cpu:/x.service\n1:name=systemd:/system.slice/cron.service\n"), "cron.service");
+  EXPECT_EQ(unit_of_cgroup("0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service\n"), "");
+  EXPECT_EQ(unit_of_cgroup("0::/user.slice/user-0.slice/session-3.scope\n"), "");
+  EXPECT_EQ(unit_of_cgroup("0::/\n"), "");
+  EXPECT_EQ(unit_of_cgroup(""), "");
+}
+
+// Programs of which every answer is made up here; others are not installed.
+class Answers final : public Tools {
+ public:
+  Result<Said> run(const std::vector<std::string>& command) override {
+    asked.push_back(command);
+    const auto found = says.find(command.front());
+    if (found == says.end()) return fail(Errc::kNotFound, command.front() + " is not installed");
+    return found->second;
+  }
+  std::map<std::string, Said> says;
+  std::vector<std::vector<std::string>> asked;
+};
+
+class Bus final : public Units {
+ public:
+  Result<UnitsSeen> units(std::vector<std::string>, std::vector<std::string>) override { return answer; }
+  Result<UnitsSeen> answer = fail(Errc::kUnavailable, "no bus");
+};
+
+Machine machine() {
+  Config config = *parse_config("[site]\nnames = [\"a.example\"]\n", "/h.toml");
+  config.app.root = "/srv";
+  return *machine_of(config, {});
+}
+
+TEST(Observe, units_are_asked_over_the_bus_and_of_systemctl_where_there_is_none) {
+  const TestFolder folder;
+  const Tree tree = *Tree::open(folder.path);
+  Answers tools;
+  tools.says["systemctl"] = {.code = 0, .text = "Id=nginx.service\nActiveState=failed\nMainPID=0\n"};
+  Bus bus;
+  EXPECT_EQ(observe(machine(), tools, tree, &bus).units_by, "systemctl");
+  EXPECT_EQ(observe(machine(), tools, tree).units->at("nginx.service").state, "failed");
+  bus.answer = UnitsSeen{{"nginx.service", {.active = true, .state = "active", .pid = "66"}}};
+  const Observation seen = observe(machine(), tools, tree, &bus);
+  EXPECT_EQ(seen.units_by, "D-Bus");
+  EXPECT_EQ(seen.units->at("nginx.service").pid, "66");
+}
+
+TEST(Observe, nginx_is_asked_for_the_files_that_it_runs_with_and_only_while_it_runs) {
+  const TestFolder folder;
+  Tree tree = *Tree::open(folder.path);
+  ASSERT_TRUE(tree.write("/proc/66/cmdline", "nginx: master process nginx -c /srv/my.conf", 0644));
+  Answers tools;
+  tools.says["nginx"] = {.code = 0, .text = std::string(kNginx)};
+  Bus bus;
+  bus.answer = UnitsSeen{{"nginx.service", {.active = true, .state = "active", .pid = "66"}}};
+  EXPECT_EQ(observe(machine(), tools, tree, &bus).nginx, parse_nginx(kNginx));
+  EXPECT_THAT(tools.asked.front(), ElementsAre("nginx", "-T", "-q", "-c", "/srv/my.conf"));
+  tools.asked.clear();
+  bus.answer = UnitsSeen{{"nginx.service", {.state = "failed"}}};
+  EXPECT_EQ(observe(machine(), tools, tree, &bus).nginx, std::nullopt);
+  for (const auto& command : tools.asked) EXPECT_NE(command.front(), "nginx");
+}
+
+TEST(Observe, peers_are_named_by_their_units) {
+  const TestFolder folder;
+  Tree tree = *Tree::open(folder.path);
+  ASSERT_TRUE(tree.write("/proc/7/cgroup", "0::/system.slice/opened.service\n", 0644));
+  Answers tools;
+  tools.says["ss"] = {.code = 0, .text = std::string(kConnections)};
+  const Observation seen = observe(machine(), tools, tree);
+  ASSERT_TRUE(seen.peers);
+  ASSERT_EQ(seen.peers->size(), 1U);
+  EXPECT_EQ(seen.peers->front().unit, "opened.service");
+  tools.says.clear();
+  EXPECT_FALSE(observe(machine(), tools, tree).peers);
+}
+
+TEST(Observe, a_host_on_which_nothing_can_be_asked_is_unknown_in_every_part) {
+  const TestFolder folder;
+  Answers tools;
+  const Observation seen = observe(machine(), tools, *Tree::open(folder.path));
+  EXPECT_FALSE(seen.units || seen.unix_sockets || seen.open_tcp || seen.firewall || seen.synchronised ||
+               seen.nginx || seen.peers || seen.queues);
+  EXPECT_THAT(seen.counters, IsEmpty());
+}
+
+}  // namespace
+}  // namespace hr::host

@@ -1,0 +1,26 @@
+// Who is connected to the unix sockets of a host, as `ss` prints it and by the unit that each process belongs
+// to. Pure.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hr::host {
+
+struct Connection {
+  std::string socket;  // the path that was connected to
+  std::string program, pid;
+  auto operator<=>(const Connection&) const = default;
+};
+
+// Of `ss -xpHn`: those whose other end is known, in order and each once.
+std::vector<Connection> parse_connections(std::string_view text);
+
+// The unit of systemd that /proc/PID/cgroup names: "headrace-web@1.service". "" where it is none of the
+// system's own, as for people that are logged in.
+std::string unit_of_cgroup(std::string_view text);
+
+}  // namespace hr::host
