@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-COMMANDS = ["setup", "run", "test", "bench", "sim", "powerloss", "fuzz", "lint", "boot", "package"]
+COMMANDS = ["setup", "run", "test", "bench", "sim", "crash", "powerloss", "fuzz", "lint", "boot", "package"]
 
 
 def dev(*arguments: str) -> subprocess.CompletedProcess[str]:
