@@ -44,11 +44,18 @@ std::string unavailable(const remote::Fault& fault) { return "the services do no
 
 // ---- pause and resume
 
-net::Task<Result<Names>> read_paused(Operator& here) {
-  const auto text = co_await here.s3().get(here.bucket(), Bytes(task::kControlKey));
-  if (!text && text.error().kind == remote::FaultKind::kMissing) co_return Names();
-  if (!text) co_return fail(Errc::kUnavailable, unavailable(text.error()));
-  co_return worker::read_paused(*text);
+struct Paused {
+  Names names;
+  Bytes etag;  // of the object; empty: there is none
+};
+
+net::Task<Result<Paused>> read_paused(Operator& here) {
+  const auto object = co_await here.s3().get_tagged(here.bucket(), Bytes(task::kControlKey));
+  if (!object && object.error().kind == remote::FaultKind::kMissing) co_return Paused();
+  if (!object) co_return fail(Errc::kUnavailable, unavailable(object.error()));
+  auto names = worker::read_paused(object->body);
+  if (!names) co_return std::unexpected(names.error());
+  co_return Paused{.names = std::move(*names), .etag = object->etag};
 }
 
 std::string control_text(const Names& paused) {
@@ -60,12 +67,12 @@ std::string control_text(const Names& paused) {
   return out;
 }
 
-// Reads, changes, writes, and looks again: somebody else may have written between.
+// Written only over what was read; when somebody else has written between, all of it again.
 net::Task<Result<Names>> change_paused(Operator& here, Names names, bool pause) {
   for (int i = 0; i < kWritesMax; ++i) {
-    auto now = co_await read_paused(here);
-    if (!now) co_return now;
-    Names wanted = *now;
+    const auto now = co_await read_paused(here);
+    if (!now) co_return std::unexpected(now.error());
+    Names wanted = now->names;
     for (const Bytes& name : names) {
       if (pause) {
         wanted.insert(name);
@@ -74,12 +81,17 @@ net::Task<Result<Names>> change_paused(Operator& here, Names names, bool pause) 
       }
     }
     if (!pause && names.contains("*")) wanted.clear();
-    if (wanted == *now) co_return now;
+    if (wanted == now->names) co_return wanted;
     const auto put = co_await here.s3().put({.bucket = here.bucket(),
                                              .key = Bytes(task::kControlKey),
                                              .body = control_text(wanted),
-                                             .content_type = "application/json"});
-    if (!put) co_return fail(Errc::kUnavailable, unavailable(put.error()));
+                                             .content_type = "application/json",
+                                             .if_none_match = now->etag.empty(),
+                                             .if_match = now->etag});
+    if (put) co_return wanted;
+    const bool other =
+        put.error().kind == remote::FaultKind::kConflict || put.error().kind == remote::FaultKind::kMissing;
+    if (!other) co_return fail(Errc::kUnavailable, unavailable(put.error()));
   }
   co_return fail(Errc::kBusy, "somebody else changes the same all the time");
 }

@@ -32,8 +32,9 @@ std::uint64_t number(const Bytes* text) {
 net::Task<Answer<codec::Response>> S3::call(Services::Request request, CallOptions options) {
   request.service = "s3";
   // What it does is done once however often it is asked, but where a condition decides.
-  request.repeat =
-      codec::find(request.headers, "if-none-match") == nullptr ? Repeat::kAlways : Repeat::kRefused;
+  const bool decided = codec::find(request.headers, "if-none-match") != nullptr ||
+                       codec::find(request.headers, "if-match") != nullptr;
+  request.repeat = decided ? Repeat::kRefused : Repeat::kAlways;
   auto answer = co_await services_.call(std::move(request), std::move(options));
   if (!answer) co_return std::unexpected(std::move(answer).error());
   if (answer->status / 100 != 2) co_return std::unexpected(fault_of_s3(*answer));
@@ -57,6 +58,7 @@ net::Task<Answer<void>> S3::create_bucket(Bytes bucket, CallOptions options) {
 net::Task<Answer<Bytes>> S3::put(PutCall put, CallOptions options) {
   codec::Pairs headers = {{"content-type", std::move(put.content_type)}};
   if (put.if_none_match) headers.emplace_back("if-none-match", "*");
+  if (!put.if_match.empty()) headers.emplace_back("if-match", std::move(put.if_match));
   const auto answer = co_await call({.service = {},
                                      .method = "PUT",
                                      .path = path_of(put.bucket, put.key),
@@ -69,10 +71,17 @@ net::Task<Answer<Bytes>> S3::put(PutCall put, CallOptions options) {
 }
 
 net::Task<Answer<Bytes>> S3::get(Bytes bucket, Bytes key, CallOptions options) {
+  auto object = co_await get_tagged(std::move(bucket), std::move(key), std::move(options));
+  if (!object) co_return std::unexpected(std::move(object).error());
+  co_return std::move(object->body);
+}
+
+net::Task<Answer<TaggedObject>> S3::get_tagged(Bytes bucket, Bytes key, CallOptions options) {
   auto answer =
       co_await call({.service = {}, .method = "GET", .path = path_of(bucket, key)}, std::move(options));
   if (!answer) co_return std::unexpected(std::move(answer).error());
-  co_return std::move(answer->body);
+  const Bytes* etag = answer->header("etag");
+  co_return TaggedObject{.body = std::move(answer->body), .etag = etag != nullptr ? *etag : Bytes()};
 }
 
 net::Task<Answer<void>> S3::erase(Bytes bucket, Bytes key, CallOptions options) {

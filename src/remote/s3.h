@@ -16,6 +16,11 @@ struct PutCall {
   Bytes body;
   Bytes content_type = "application/octet-stream";
   bool if_none_match = false;  // kConflict when the key is there
+  Bytes if_match = {};         // an ETag; kConflict, or kMissing, when the key has another, or is gone
+};
+
+struct TaggedObject {
+  Bytes body, etag;
 };
 
 struct ListedObject {
@@ -36,6 +41,7 @@ class S3 {
                                         CallOptions options = {});       // fine if it is ours already
   net::Task<Answer<Bytes>> put(PutCall call, CallOptions options = {});  // the ETag
   net::Task<Answer<Bytes>> get(Bytes bucket, Bytes key, CallOptions options = {});  // at most 64 MiB
+  net::Task<Answer<TaggedObject>> get_tagged(Bytes bucket, Bytes key, CallOptions options = {});
   net::Task<Answer<void>> erase(Bytes bucket, Bytes key, CallOptions options = {});
   net::Task<Answer<ListPage>> list(Bytes bucket, Bytes prefix, Bytes after = {}, CallOptions options = {});
   net::Task<Answer<std::vector<wire::S3QueueRule>>> notifications(Bytes bucket, CallOptions options = {});

@@ -129,6 +129,7 @@ Bytes write_later(const Later& later) {
   Bytes text;
   codec::JsonWriter out(text);
   out.begin_object().field("v", 1).field("queue", later.queue).field("due", later.due);
+  if (later.claimed != 0) out.field("claimed", later.claimed).field("by", later.by);
   out.field("message", later.message).end_object();
   return text;
 }
@@ -141,7 +142,13 @@ Result<Later> parse_later(ByteView text) {
   if (!queue || !message || !due) {
     return fail(Errc::kInvalid, "\"queue\", \"message\" and \"due\" must be there");
   }
-  return Later{.queue = std::move(*queue), .message = std::move(*message), .due = *due};
+  HR_ASSIGN(const auto claimed, in.integer("claimed"));
+  HR_ASSIGN(auto by, in.text("by"));
+  return Later{.queue = std::move(*queue),
+               .message = std::move(*message),
+               .due = *due,
+               .claimed = claimed.value_or(0),
+               .by = std::move(by).value_or(Bytes())};
 }
 
 }  // namespace hr::task

@@ -67,7 +67,9 @@ Bytes write_result(const JobResult& result);
 struct Later {
   Bytes queue;
   Bytes message;
-  std::int64_t due = 0;  // Unix ms
+  std::int64_t due = 0;      // Unix ms
+  std::int64_t claimed = 0;  // a worker was about to send it then; 0: none yet
+  Bytes by = {};             // which
 };
 Bytes write_later(const Later& later);
 Result<Later> parse_later(ByteView text);

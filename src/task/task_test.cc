@@ -236,6 +236,12 @@ TEST(Documents, a_message_that_waits_is_read_back_as_it_was_written) {
   EXPECT_EQ(later->queue, "q");
   EXPECT_EQ(later->message, "{\"a\":1}");
   EXPECT_EQ(later->due, 99);
+  EXPECT_EQ(later->claimed, 0);
+  const auto claimed =
+      parse_later(write_later({.queue = "q", .message = "m", .due = 99, .claimed = 7, .by = "host:pool:1"}));
+  ASSERT_TRUE(claimed);
+  EXPECT_EQ(claimed->claimed, 7);
+  EXPECT_EQ(claimed->by, "host:pool:1");
   EXPECT_FALSE(parse_later("{}"));
   EXPECT_FALSE(parse_later(R"({"queue":"q","message":"m","due":"soon"})"));
 }

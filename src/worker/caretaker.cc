@@ -19,6 +19,7 @@ constexpr Duration kSweepFirst = 5min, kSweepEvery = 1h;
 // What is due so soon is sent with SQS's own delay: twice looked at before its time, and never early.
 constexpr Duration kAhead = 10min;
 constexpr std::int64_t kDelayMost_s = 900;
+constexpr Duration kClaim = 60s;  // and then another worker may send it
 constexpr ByteView kCancelPrefix = "cancel/", kResultPrefix = "result/";
 
 }  // namespace
@@ -39,13 +40,14 @@ Result<std::set<Bytes>> read_paused(ByteView control) {
   return out;
 }
 
-Caretaker::Caretaker(Parts parts, Bytes bucket, Duration results_kept, Hears hears)
+Caretaker::Caretaker(Parts parts, Bytes bucket, Bytes name, Duration results_kept, Hears hears)
     : runtime_(parts.runtime),
       sqs_(parts.sqs),
       s3_(parts.s3),
       clock_(parts.clock),
       log_(parts.log),
       bucket_(std::move(bucket)),
+      name_(std::move(name)),
       results_kept_(results_kept),
       hears_(std::move(hears)) {}
 
@@ -117,16 +119,17 @@ net::Task<void> Caretaker::send_due() {
   } while (!after.empty());
 }
 
-// Sent, then deleted: a crash between, or another host at the same moment, makes a second message of the same
-// job. Our own store takes it for the same one.
+// Claimed, sent, then deleted: one worker does it, and only its end between the last two makes a second
+// message of the same job. Our own store takes that for the same one.
 net::Task<void> Caretaker::send_one(Bytes key) {
-  const auto text = co_await s3_.get(bucket_, key);
-  if (!text) co_return;  // another worker was here first, or the next look finds it
-  const auto later = task::parse_later(*text);
+  const auto object = co_await s3_.get_tagged(bucket_, key);
+  if (!object) co_return;  // another worker was here first, or the next look finds it
+  const auto later = task::parse_later(object->body);
   if (!later) {
     log_.error("later_unreadable", {{"key", key}, {"reason", later.error().message}});
     co_return;
   }
+  if (!co_await claim(key, object->etag, *later)) co_return;
   if (!co_await end_cancelled(*later)) {
     const auto url = co_await sqs_.queue_url(later->queue);
     const std::int64_t left_s = (later->due - to_ms(clock_.wall()) + 999) / 1'000;
@@ -145,6 +148,21 @@ net::Task<void> Caretaker::send_one(Bytes key) {
     log_.info("later_sent", {{"key", key}, {"queue", later->queue}, {"delay_s", left_s}});
   }
   co_await s3_.erase(bucket_, key);
+}
+
+// Whether it is this worker's to send now.
+net::Task<bool> Caretaker::claim(Bytes key, Bytes etag, task::Later later) {
+  const Time now = clock_.wall();
+  if (now < from_ms(later.claimed) + kClaim) co_return false;
+  later.claimed = to_ms(now);
+  later.by = name_;
+  const auto put = co_await s3_.put({.bucket = bucket_,
+                                     .key = std::move(key),
+                                     .body = task::write_later(later),
+                                     .content_type = "application/json",
+                                     .if_match = std::move(etag)});
+  // Some that are like S3 know no If-Match: there another host may send the same job beside this one.
+  co_return put || put.error().status == 501;
 }
 
 // A cancelled job is told to have ended instead of being sent.

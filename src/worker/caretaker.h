@@ -41,8 +41,8 @@ class Caretaker {
     const os::Clock& clock;
     LogSink& log;
   };
-  // Results are kept so long; 0: for ever.
-  Caretaker(Parts parts, Bytes bucket, Duration results_kept, Hears hears);
+  // `name`: no other worker's. Results are kept so long; 0: for ever.
+  Caretaker(Parts parts, Bytes bucket, Bytes name, Duration results_kept, Hears hears);
 
   // These do not end.
   net::Task<void> watch();
@@ -55,6 +55,7 @@ class Caretaker {
   net::Task<void> look_at_cancelled();
   net::Task<void> send_due();
   net::Task<void> send_one(Bytes key);
+  net::Task<bool> claim(Bytes key, Bytes etag, task::Later later);
   net::Task<bool> end_cancelled(const task::Later& later);
   net::Task<void> remove_old(Bytes prefix, Duration kept);
   net::Task<void> pause(Duration time);
@@ -64,7 +65,7 @@ class Caretaker {
   remote::S3& s3_;
   const os::Clock& clock_;
   hr::Log log_;
-  const Bytes bucket_;
+  const Bytes bucket_, name_;
   const Duration results_kept_;
   Hears hears_;
   std::set<Bytes> cancelled_;

@@ -55,7 +55,8 @@ Worker::Worker(WorkerSetup setup, WorkerHooks hooks, System system)
       s3_(services_),
       pool_(setup_.pool, system.entropy),
       caretaker_({.runtime = runtime_, .sqs = sqs_, .s3 = s3_, .clock = system.clock, .log = system.log},
-                 task::system_bucket(setup_.app), setup_.results_kept,
+                 task::system_bucket(setup_.app),
+                 fmt::format("{}:{}:{}", setup_.pool.host, setup_.pool.name, ::getpid()), setup_.results_kept,
                  {.paused =
                       [this](std::set<Bytes> queues) {
                         pool_.pause(std::move(queues), now());

@@ -10,6 +10,8 @@ import pathlib
 import pwd
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -219,6 +221,40 @@ def test_a_retried_job_that_dies_again_is_a_letter_again(place: Place) -> None:
     assert run(place, "dead", "retry", "--all").stdout == "retried 1\n"
     worker.wait_for("job_dead", count=2)
     until(lambda: len(told(place, "dead", "list")["dead"]) == 1)
+
+
+# ---- what waits for its time
+
+
+def test_what_waits_is_sent_by_one_worker_of_several(place: Place) -> None:
+    started(place, NAP)
+    s3 = place.client("s3")
+    s3.create_bucket(Bucket="headrace-shop")
+    now = int(time.time() * 1000)
+    minute = time.strftime("%Y%m%d%H%M", time.gmtime(now / 1000))
+
+    def later(**claim: int) -> str:
+        call = {"headrace": 1, "id": str(uuid.uuid4()), "task": "shop_tasks.nap", "sent": now}
+        body = {"v": 1, "queue": "default", "due": now, "message": json.dumps(call)} | claim
+        s3.put_object(Bucket="headrace-shop", Key=f"later/{minute}/{call['id']}", Body=json.dumps(body))
+        return str(call["id"])
+
+    jobs = [later() for _ in range(40)] + [later(claimed=now - 60_000)]
+    another_has_it = later(claimed=now + 60_000)
+    workers = [
+        place.worker(ready=False),
+        place.worker("--control", str(place.folder / "o.sock"), ready=False),
+    ]
+    for job in jobs:
+        assert place.result(job)["attempts"] == 1
+
+    def left() -> list[str]:
+        found = s3.list_objects_v2(Bucket="headrace-shop", Prefix="later/")
+        return [entry["Key"] for entry in found.get("Contents", [])]
+
+    until(lambda: left() == [f"later/{minute}/{another_has_it}"])
+    sent = [line for worker in workers for line in worker.lines("later_sent")]
+    assert len(sent) == len(jobs), "each once"
 
 
 # ---- small things
