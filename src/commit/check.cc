@@ -4,6 +4,7 @@
 #include "commit/record_text.h"
 #include "object/coding.h"
 #include "object/engine.h"
+#include "object/notification.h"
 #include "queue/engine.h"
 #include "queue/message.h"
 #include "queue/records.h"
@@ -36,6 +37,12 @@ Bytes md5_of(ByteView bytes) {
 bool is_queue_record(std::uint8_t kind) { return kind >= 1 && kind <= 63; }
 
 std::uint64_t place_of(const storage::Location& at) { return std::uint64_t{at.segment} << 32 | at.offset; }
+
+// `version`: 0 where it has no id of its own.
+std::string name_of(const object::VersionPlace& place, std::uint64_t version) {
+  const std::string key = fmt::format("object \"{}\"", printable(place.key));
+  return version == 0 ? key : fmt::format("version {} of {}", object::show_version(version), key);
+}
 
 class Checker {
  public:
@@ -76,7 +83,7 @@ class Checker {
   Status messages();
   Status buckets();
   Status objects();
-  Status indexed(storage::Table table, ByteView key, ByteView value);
+  Status indexed(ByteView place, ByteView value);
   Status uploads();
   // The MD5 of a body's file, in binary; empty where bodies are not read.
   Result<Bytes> blob(const storage::BlobName& name, std::uint64_t bytes, const std::string& of);
@@ -214,29 +221,31 @@ Status Checker::buckets() {
 
 Status Checker::objects() {
   HR_TRY(each(storage::Table::kObjects, [&](ByteView key, ByteView value) -> Status {
-    return is_late(key) ? Status() : indexed(storage::Table::kObjects, key, value);
+    return is_late(key) ? Status() : indexed(object::version_key_of(key, 0), value);
   }));
   return each(storage::Table::kVersions, [&](ByteView key, ByteView value) -> Status {
     HR_ASSIGN(const auto place, object::decode_version_key(key));
     if (is_late(object::object_key(place.bucket, place.key))) return {};
-    return indexed(storage::Table::kVersions, key, value);
+    return indexed(key, value);
   });
 }
 
-Status Checker::indexed(storage::Table table, ByteView key, ByteView value) {
-  const std::string name = fmt::format("object \"{}\"", printable(object::key_in_bucket(key)));
+// `place`: bucket, key and a version, which only tells versions of the log apart.
+Status Checker::indexed(ByteView place, ByteView value) {
+  HR_ASSIGN(const object::VersionPlace known, object::decode_version_key(place));
   const auto object = object::decode_object(value);
-  if (!object) return std::unexpected(Error(object.error()).in(name));
-  HR_ASSIGN(const Bytes place, object::body_key_of(table, key, object->version));
-  return object_of(*object, name,
-                   [&] { return index_.get(storage::Table::kBodies, place, storage::Patience::kAny); });
+  if (!object) return std::unexpected(Error(object.error()).in(name_of(known, 0)));
+  const Bytes body = object::body_key(known.bucket, known.key, object->version);
+  return object_of(*object, name_of(known, object->numbered ? object->version : 0),
+                   [&] { return index_.get(storage::Table::kBodies, body, storage::Patience::kAny); });
 }
 
 // What the log says of them and the index does not yet.
 Status Checker::late_objects() {
-  for (const auto& [key, late] : late_objects_) {
-    const std::string name = fmt::format("object \"{}\"", printable(object::key_in_bucket(key)));
+  for (const auto& [place, late] : late_objects_) {
+    HR_ASSIGN(const auto known, object::decode_version_key(place));
     const auto object = object::decode_object(late.value);
+    const std::string name = name_of(known, object && object->numbered ? object->version : 0);
     HR_TRY(noted(object ? object_of(*object, name, [&] { return Result<std::optional<Bytes>>(late.body); })
                         : Status(std::unexpected(Error(object.error()).in(name)))));
   }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -78,6 +79,42 @@ def test_damage_in_the_log_is_named(folder: pathlib.Path) -> None:
     text = headrace("store", "check", "--path", folder)
     assert text.returncode == 1
     assert "DAMAGED" in text.stdout
+
+
+def versioned(client: Client) -> None:
+    """Versions large and small, one before versioning, one replaced, one removed, tags, a delete marker."""
+    client.request("s3", "PUT", "/versions")
+    client.put("versions", "k", b"before")
+    for status in ("Enabled", "Suspended"):
+        client.request(
+            "s3",
+            "PUT",
+            "/versions?versioning=",
+            f"<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>".encode(),
+        )
+        for size in (5, 16_385, 300_000):
+            client.put("versions", "k", status[0].encode() * size)
+        client.request("s3", "DELETE", "/versions/k")
+    page = client.request("s3", "GET", "/versions?versions=").decode()
+    removed = re.findall(r"<VersionId>(v\w+)</VersionId>", page)[-1]
+    client.request("s3", "DELETE", f"/versions/k?versionId={removed}")
+
+
+def test_versions_are_looked_at_in_the_log_and_in_the_index(tmp_path: pathlib.Path) -> None:
+    store = StoreProcess(tmp_path / "data")
+    store.start()
+    versioned(Client(store))
+    store.kill()
+    code, in_log = check(store.folder, "--bodies")
+    assert (code, in_log["damage"], in_log["index_position"]) == (0, [], 0)
+    store.start()
+    assert store.stop() == 0
+    code, in_index = check(store.folder, "--bodies")
+    assert (code, in_index["damage"]) == (0, [])
+    assert (in_index["objects"], in_index["bodies"]) == (in_log["objects"], in_log["bodies"]) == (2, 2)
+    one_blob(store.folder).unlink()
+    damage = str(check(store.folder)[1]["damage"])
+    assert re.search(r'is missing: the body of version v\w{31} of object "k"', damage), damage
 
 
 def test_a_missing_body_is_named_with_its_object(folder: pathlib.Path) -> None:
