@@ -38,7 +38,7 @@ struct WorkerSetup {
   std::string control;    // a unix socket's path
   std::string operators;  // a group whose members may change things there; empty: none
   Duration drain = 30s;
-  Duration results_kept{};  // 0: for ever
+  Duration results_kept{};              // 0: for ever
   std::vector<std::string> again = {};  // the command line that starts a successor
   int predecessor = 0;                  // the worker that this one takes over from; 0: none
 };
