@@ -194,6 +194,15 @@ Hop firewall_hop(const host::Observation& seen) {
   return out;
 }
 
+Hop loaded_hop(const host::Observation& seen) {
+  return {.name = "nginx runs with the files that are there",
+          .wrong = !seen.nginx                ? "nginx -T could not be asked"
+                   : seen.nginx_stale.empty() ? ""
+                                              : seen.nginx_stale + " was changed since nginx loaded it",
+          .mend = "nginx -t -c /etc/headrace/nginx.conf && systemctl reload nginx",
+          .why = "it serves something else than its files say, until it starts again"};
+}
+
 // They count what the rules do: rules without them are not ours.
 Hop counters_hop(const HostGround& ground) {
   Hop out{.name = "the firewall counts what it refuses",
@@ -295,6 +304,7 @@ std::vector<Hop> machine_checks(const HostGround& ground) {
 
 std::vector<Hop> service_checks(const HostGround& ground, const host::Observation& seen) {
   std::vector<Hop> out;
+  out.push_back(loaded_hop(seen));
   if (ground.machine.keeps_time()) out.push_back(clock_hop(ground));
   if (ground.machine.config.host.firewall) {
     out.push_back(firewall_hop(seen));

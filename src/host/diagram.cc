@@ -111,6 +111,8 @@ class Drawer {
       for (const std::string& each : *wants)
         if (!has->contains(each)) missing += ", " + each;
     if (!missing.empty()) return {State::kMissing, "nginx -T has no " + missing.substr(2)};
+    if (!seen_.nginx_stale.empty())
+      return {State::kUnknown, seen_.nginx_stale + " was changed since nginx loaded it"};
     return {State::kThere,
             fmt::format("nginx -T: listens on {}; serves {}", fmt::join(seen_.nginx->listens, ", "),
                         fmt::join(seen_.nginx->names, ", "))};

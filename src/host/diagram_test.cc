@@ -115,6 +115,11 @@ TEST(Diagram, what_nginx_does_not_have_is_missing_and_what_it_has_beside_is_a_st
               "[\"Nginx hands on to http://10.0.0.9<br/>(stranger)\"]:::stranger");
 }
 
+TEST(Diagram, what_nginx_serves_is_unknown_until_it_has_loaded_its_files) {
+  expect_seen([](Observation& seen) { seen.nginx_stale = "/etc/headrace/nginx.conf"; },
+              "[\"Web Server<br/>Port 80/443<br/>(unknown)\"]:::unknown");
+}
+
 TEST(Diagram, connections_are_evidence_and_change_no_byte_of_the_page) {
   Observation seen = healthy();
   seen.peers->push_back({{"/run/headrace/store.sock", "headrace", "66"}, "headrace-web@1.service"});

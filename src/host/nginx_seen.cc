@@ -95,12 +95,17 @@ void keep(NginxSeen& out, const std::vector<std::vector<std::string>>& blocks,
   if (std::ranges::find(kPasses, words[0]) != kPasses.end()) out.passes.insert(words[1]);
 }
 
-// What nginx says beside the configuration: "nginx: [warn] ...".
-std::string without_remarks(std::string_view text) {
+// What nginx says beside the configuration: "nginx: [warn] ..."; and the files that it prints, by their
+// headings.
+std::string without_remarks(std::string_view text, std::set<std::string>& files) {
+  constexpr std::string_view kHeading = "# configuration file ";
   std::string out;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
-    if (!text.starts_with("nginx: ")) out += text.substr(0, end);
+    std::string_view line = text.substr(0, end);
+    if (!line.starts_with("nginx: ")) out += line;
+    if (line.starts_with(kHeading) && line.ends_with(":\n"))
+      files.emplace(line.substr(kHeading.size(), line.size() - kHeading.size() - 2));
     text.remove_prefix(end);
   }
   return out;
@@ -109,9 +114,9 @@ std::string without_remarks(std::string_view text) {
 }  // namespace
 
 std::optional<NginxSeen> parse_nginx(std::string_view text) {
-  const std::string configuration = without_remarks(text);
-  Words words(configuration);
   NginxSeen out;
+  const std::string configuration = without_remarks(text, out.files);
+  Words words(configuration);
   std::vector<std::vector<std::string>> blocks;
   std::vector<std::string> directive;
   bool any = false;

@@ -14,6 +14,7 @@ struct NginxSeen {
   std::set<std::string> names;
   std::set<std::string> servers;  // of upstreams: "web unix:/run/headrace/web-1.sock"
   std::set<std::string> passes;   // "http://web"
+  std::set<std::string> files;    // that nginx -T says it is in; none in a file itself
   bool operator==(const NginxSeen&) const = default;
 };
 

@@ -6,7 +6,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -30,6 +32,8 @@ std::optional<std::string> said_by(Tools& tools, const std::vector<std::string>&
   return said->text;
 }
 
+// The kernel tells when it booted in whole seconds: what is nearer than this is taken for the same.
+constexpr double kStaleS = 2;
 const std::vector<std::string> kOurUnits = {"headrace-*.service", "headrace-*.socket"};
 
 std::optional<UnitsSeen> units_by_systemctl(std::set<std::string> names, Tools& tools) {
@@ -68,6 +72,27 @@ std::string text_of(const Tree& host, const std::string& path) {
   return seen && *seen ? (*seen)->text : "";
 }
 
+std::optional<double> number(std::string_view text) {
+  double out = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (error != std::errc()) return {};
+  return out;
+}
+
+// When a file was changed, in Unix seconds.
+std::optional<double> changed(const std::string& path) {
+  struct stat seen{};
+  if (::stat(path.c_str(), &seen) != 0) return {};
+  return static_cast<double>(seen.st_mtim.tv_sec) + static_cast<double>(seen.st_mtim.tv_nsec) / 1e9;
+}
+
+// When the machine did, in Unix seconds: a line of /proc/stat.
+std::optional<double> booted(std::string_view stat) {
+  constexpr std::string_view kLine = "\nbtime ";
+  const std::size_t at = stat.find(kLine);
+  return at == stat.npos ? std::nullopt : number(stat.substr(at + kLine.size()));
+}
+
 // Of an nginx that runs alone: asked while there is none, it would leave an empty file for its process id.
 std::optional<NginxSeen> nginx_of(const Observation& seen, Tools& tools, const Tree& host) {
   if (!seen.units) return {};
@@ -80,12 +105,52 @@ std::optional<NginxSeen> nginx_of(const Observation& seen, Tools& tools, const T
   return parse_nginx(*text);
 }
 
-std::optional<std::vector<PeerSeen>> peers_of(Tools& tools, const Tree& host) {
+// A worker that began after a file was changed has loaded it: at a reload, all of them are new ones.
+std::string stale_file(const Observation& seen, const Tree& host) {
+  const std::string pid = seen.units->at("nginx.service").pid;
+  const auto boot = booted(text_of(host, "/proc/stat"));
+  std::optional<double> oldest;
+  const std::string children = text_of(host, fmt::format("/proc/{0}/task/{0}/children", pid));
+  for (const auto child : split(children, ' ')) {
+    if (text_of(host, fmt::format("/proc/{}/cmdline", child)).contains("shutting down")) continue;
+    const auto since = began(text_of(host, fmt::format("/proc/{}/stat", child)));
+    if (since && (!oldest || *since < *oldest)) oldest = since;
+  }
+  if (!boot || !oldest) return "";
+  for (const std::string& file : seen.nginx->files) {
+    const auto at = changed(host.at(file));
+    if (at && *at > *boot + *oldest + kStaleS) return file;
+  }
+  return "";
+}
+
+// The network of the host, and those that units have of their own: a connection is listed where it was made.
+std::string sockets_of_all(const Observation& seen, const Tree& host, Tools& tools) {
+  std::string out;
+  std::set<std::string> networks;
+  const auto network = [&](const std::string& pid) {
+    std::array<char, 64> name{};
+    const ssize_t size =
+        ::readlink(host.at(fmt::format("/proc/{}/ns/net", pid)).c_str(), name.data(), name.size());
+    return std::string(name.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  };
+  networks.insert(network("self"));
+  for (const auto& [name, unit] : seen.units.value_or(UnitsSeen{})) {
+    if (unit.pid.empty() || !networks.insert(network(unit.pid)).second) continue;
+    const std::string of = fmt::format("--net=/proc/{}/ns/net", unit.pid);
+    out += said_by(tools, {"nsenter", of, "ss", "-xpHn"}).value_or("");
+  }
+  return out;
+}
+
+std::optional<std::vector<PeerSeen>> peers_of(const Observation& seen, Tools& tools, const Tree& host) {
   const auto text = said_by(tools, {"ss", "-xpHn"});
   if (!text) return {};
   std::vector<PeerSeen> out;
-  for (Connection& each : parse_connections(*text)) {
-    if (!each.socket.starts_with(kHostRun) || each.pid == std::to_string(::getpid())) continue;
+  auto connections = parse_connections(*text + sockets_of_all(seen, host, tools), kHostRun);
+  if (!connections) return {};
+  for (Connection& each : *connections) {
+    if (each.pid == std::to_string(::getpid())) continue;
     std::string unit = unit_of_cgroup(text_of(host, fmt::format("/proc/{}/cgroup", each.pid)));
     out.push_back({.connection = std::move(each), .unit = std::move(unit)});
   }
@@ -113,6 +178,17 @@ bool loopback(std::string_view address) {
 }
 
 }  // namespace
+
+// The 22nd field, in ticks; the second is the program's name in parentheses, which may hold anything.
+std::optional<double> began(std::string_view stat) {
+  constexpr std::size_t kAfterName = 19;
+  const std::size_t name = stat.rfind(')');
+  if (name == stat.npos) return {};
+  const auto fields = split(stat.substr(name + 1), ' ');
+  const auto ticks = fields.size() > kAfterName ? number(fields[kAfterName]) : std::nullopt;
+  if (!ticks) return {};
+  return *ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
 
 UnitsSeen parse_units(std::string_view text) {
   UnitsSeen out;
@@ -206,7 +282,8 @@ Observation observe(const Machine& machine, Tools& tools, const Tree& host, Unit
   Observation out;
   look_at_units(out, machine, tools, bus);
   out.nginx = nginx_of(out, tools, host);
-  out.peers = peers_of(tools, host);
+  if (out.nginx) out.nginx_stale = stale_file(out, host);
+  out.peers = peers_of(out, tools, host);
   if (const auto text = proc_net(host, "unix")) out.unix_sockets = parse_unix(*text);
   const auto v4 = proc_net(host, "tcp"), v6 = proc_net(host, "tcp6");
   if (v4) {

@@ -39,6 +39,7 @@ struct Observation {
   std::optional<bool> firewall;                       // our table is there and drops by default
   std::optional<bool> synchronised;                   // the clock follows a real source
   std::optional<NginxSeen> nginx = {};                // what the one that runs has in its files
+  std::string nginx_stale = {};                       // a file that was changed since nginx loaded it
   std::optional<std::vector<PeerSeen>> peers = {};    // who is connected to sockets of ours
   std::optional<std::vector<QueueSeen>> queues =
       {};  // not looked at here: whoever knows the services adds it
@@ -48,6 +49,9 @@ struct Observation {
 
 // `bus` is asked about units first, where there is one; systemctl where it does not answer.
 Observation observe(const Machine& machine, Tools& tools, const Tree& host, Units* bus = nullptr);
+
+// When a process began, in seconds since the machine did, by /proc/PID/stat; none: that is not what it says.
+std::optional<double> began(std::string_view stat);
 
 // What the sources print, as values.
 UnitsSeen parse_units(std::string_view text);                               // systemctl show

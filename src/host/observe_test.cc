@@ -9,6 +9,7 @@
 
 #include <map>
 #include <random>
+#include <unistd.h>
 #include <utility>
 
 namespace hr::host {
@@ -46,6 +47,7 @@ TEST(NginxSeen, addresses_names_and_where_requests_go_are_read_from_all_files) {
   EXPECT_THAT(seen->names, ElementsAre("*.shop.example", "other.example", "shop.example"));
   EXPECT_THAT(seen->servers, ElementsAre("web unix:/run/a.sock", "web unix:/run/b.sock"));
   EXPECT_THAT(seen->passes, ElementsAre("http://web", "unix:/run/php.sock"));
+  EXPECT_THAT(seen->files, ElementsAre("/etc/headrace/nginx.conf", "/etc/nginx/conf.d/other.conf"));
 }
 
 TEST(NginxSeen, what_is_no_whole_configuration_is_none) {
@@ -84,17 +86,22 @@ constexpr std::string_view kConnections =
     "u_str ESTAB 0      0        /run/headrace/web-1.sock 302 * 301\n";
 
 TEST(Peers, whoever_is_at_the_other_end_of_a_socket_is_named) {
-  EXPECT_THAT(parse_connections(kConnections),
-              ElementsAre(Connection{"/run/headrace/store.sock", "python3", "7"}));
+  EXPECT_EQ(parse_connections(kConnections, "/run/headrace/store"),
+            (std::vector<Connection>{{"/run/headrace/store.sock", "python3", "7"}}));
+}
+
+TEST(Peers, where_it_cannot_be_seen_who_is_at_the_other_end_nobody_is_known) {
+  EXPECT_EQ(parse_connections(kConnections, "/run/headrace/"), std::nullopt);
+  EXPECT_EQ(parse_connections("", "/run/headrace/"), std::vector<Connection>());
 }
 
 TEST(Peers, lines_that_are_cut_anywhere_or_broken_anywhere_are_read_without_harm) {
   std::mt19937_64 random(7);
   for (std::size_t i = 0; i < kConnections.size(); ++i) {
-    parse_connections(kConnections.substr(0, i));
+    parse_connections(kConnections.substr(0, i), "/run");
     std::string broken(kConnections);
     broken[i] = static_cast<char>(random());
-    parse_connections(broken);
+    parse_connections(broken, "/run");
     unit_of_cgroup(broken);
   }
 }
@@ -108,6 +115,16 @@ TEST(Peers, a_process_belongs_to_the_unit_of_its_group_and_a_person_s_to_none) {
   EXPECT_EQ(unit_of_cgroup("0::/user.slice/user-0.slice/session-3.scope\n"), "");
   EXPECT_EQ(unit_of_cgroup("0::/\n"), "");
   EXPECT_EQ(unit_of_cgroup(""), "");
+}
+
+TEST(Observe, a_process_began_when_its_stat_says) {
+  const double ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
+  constexpr std::string_view kStat =
+      "66 (ngi) nx) S 1 66 66 0 -1 4194560 900 0 0 0 1 2 3 4 20 0 1 0 54321 12345 678 1844 1 1 0 0 0 0\n";
+  EXPECT_EQ(began(kStat), 54321 / ticks);
+  for (std::size_t i = 0; i < kStat.size(); ++i) began(kStat.substr(0, i));
+  EXPECT_EQ(began("66 (nginx) S 1 2 3"), std::nullopt);
+  EXPECT_EQ(began(""), std::nullopt);
 }
 
 // Programs of which every answer is made up here; others are not installed.
@@ -165,12 +182,42 @@ TEST(Observe, nginx_is_asked_for_the_files_that_it_runs_with_and_only_while_it_r
   for (const auto& command : tools.asked) EXPECT_NE(command.front(), "nginx");
 }
 
+// nginx with one worker, which began ten seconds after the machine did.
+Observation nginx_seen(const TestFolder& folder, std::string_view title) {
+  Tree tree = *Tree::open(folder.path);
+  const std::string ticks = std::to_string(::sysconf(_SC_CLK_TCK) * 10);
+  const std::map<std::string, std::string> files = {
+      {"/proc/66/cmdline", "nginx: master"},
+      {"/proc/66/task/66/children", "67 "},
+      {"/proc/67/cmdline", std::string(title)},
+      {"/proc/67/stat",
+       fmt::format("67 (nginx) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 {} 0\n", ticks)}};
+  for (const auto& [path, text] : files) EXPECT_TRUE(tree.write(path, text, 0644));
+  Answers tools;
+  tools.says["nginx"] = {.code = 0, .text = "# configuration file /etc/n.conf:\nevents { }\n"};
+  Bus bus;
+  bus.answer = UnitsSeen{{"nginx.service", {.active = true, .state = "active", .pid = "66"}}};
+  return observe(machine(), tools, tree, &bus);
+}
+
+TEST(Observe, a_file_that_is_newer_than_nginx_s_workers_was_not_loaded) {
+  const TestFolder folder;
+  write_file(folder.path + "/etc/n.conf", "events { }\n");
+  write_file(folder.path + "/proc/stat", "cpu 1 2\nbtime 1000\n");
+  EXPECT_EQ(nginx_seen(folder, "nginx: worker process").nginx_stale, "/etc/n.conf");
+  EXPECT_EQ(nginx_seen(folder, "nginx: worker process is shutting down").nginx_stale, "");
+  write_file(folder.path + "/proc/stat", "cpu 1 2\nbtime 99999999999\n");
+  EXPECT_EQ(nginx_seen(folder, "nginx: worker process").nginx_stale, "");
+}
+
 TEST(Observe, peers_are_named_by_their_units) {
   const TestFolder folder;
   Tree tree = *Tree::open(folder.path);
   ASSERT_TRUE(tree.write("/proc/7/cgroup", "0::/system.slice/opened.service\n", 0644));
   Answers tools;
-  tools.says["ss"] = {.code = 0, .text = std::string(kConnections)};
+  const std::string known(
+      kConnections.substr(0, kConnections.find("u_str ESTAB 0      0                               * 301")));
+  tools.says["ss"] = {.code = 0, .text = known};
   const Observation seen = observe(machine(), tools, tree);
   ASSERT_TRUE(seen.peers);
   ASSERT_EQ(seen.peers->size(), 1U);

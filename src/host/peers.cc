@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 namespace hr::host {
@@ -41,7 +42,7 @@ bool read_end(std::string_view line, End& out) {
 
 }  // namespace
 
-std::vector<Connection> parse_connections(std::string_view text) {
+std::optional<std::vector<Connection>> parse_connections(std::string_view text, std::string_view folder) {
   std::vector<End> ends;
   std::map<std::string_view, std::size_t> by_inode;
   while (!text.empty()) {
@@ -53,12 +54,12 @@ std::vector<Connection> parse_connections(std::string_view text) {
   std::set<Connection> out;
   for (const End& each : ends) {
     const auto other = by_inode.find(each.peer);
-    if (!each.path.starts_with('/') || other == by_inode.end()) continue;
+    if (!each.path.starts_with(folder) || other == by_inode.end()) continue;
     const End& client = ends[other->second];
-    if (client.pid.empty()) continue;
+    if (client.pid.empty()) return {};
     out.insert({std::string(each.path), std::string(client.program), std::string(client.pid)});
   }
-  return {out.begin(), out.end()};
+  return std::vector<Connection>(out.begin(), out.end());
 }
 
 std::string unit_of_cgroup(std::string_view text) {

@@ -2,8 +2,7 @@
 // to. Pure.
 #pragma once
 
-#include <cstdint>
-#include <set>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,8 +15,10 @@ struct Connection {
   auto operator<=>(const Connection&) const = default;
 };
 
-// Of `ss -xpHn`: those whose other end is known, in order and each once.
-std::vector<Connection> parse_connections(std::string_view text);
+// Of what `ss -xpHn` printed, once or, for several networks, one after the other: connections to sockets
+// below `folder` whose other end is there, in order and each once. None: whose that end is may not be seen
+// (by anybody but root).
+std::optional<std::vector<Connection>> parse_connections(std::string_view text, std::string_view folder);
 
 // The unit of systemd that /proc/PID/cgroup names: "headrace-web@1.service". "" where it is none of the
 // system's own, as for people that are logged in.

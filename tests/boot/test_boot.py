@@ -122,6 +122,12 @@ def test_the_diagrams_change_with_the_host_and_come_back(host: Machine) -> None:
     host.run("cp", "-p", file, "/root/nginx.conf")
     host.run("sed", "-i", "s/server_name shop.example;/server_name shop.example other.example;/", file)
     assert "Nginx serves other.example<br/>(stranger)" in page()
+
+    def is_changed() -> bool:
+        host.run("touch", file)
+        return "Port 80/443<br/>(unknown)" in page()
+
+    eventually("it is known that nginx did not load it", is_changed)
     host.run("cp", "-p", "/root/nginx.conf", file)
     assert page() == before
     connect = "s=socket.socket(socket.AF_UNIX);s.connect('/run/headrace/api.sock');time.sleep(99)"
@@ -144,6 +150,7 @@ def test_the_evidence_names_who_told_and_what_was_counted(host: Machine) -> None
         "queue default: 0 wait, 0 in work, 0 delayed",
         "table inet headrace drops by default, limited ",
         "connected to /run/headrace/store.sock: headrace-",
+        "headrace-worker@default.service (pid ",
     ):
         assert part in evidence, part
 
@@ -175,6 +182,7 @@ def test_the_doctor_sends_a_request_and_a_job_through_everything(host: Machine) 
         "nobody may not restart headrace-api.service",
         "the firewall counts what it refuses",
         "SQS and S3 take this host's keys",
+        "nginx runs with the files that are there",
         "the clocks of this host and of SQS agree",
         "nothing waits in queue default for longer than 30 min",
         "what the configuration gives belongs to root, and nobody else can write it",
