@@ -212,7 +212,7 @@ class TestNobody:
         ]
         for condition in conditions:
             answer = anybody(
-                store, method, target.replace("BUCKET", bucket), **condition
+                store, method, target.replace("BUCKET", bucket), b"", **condition
             )
             assert answer.status == 403, (condition, answer.body)
             if method != "HEAD":
