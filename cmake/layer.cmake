@@ -79,6 +79,8 @@ function(hr_layer name)
     target_compile_options(test_${name} PRIVATE -O0)  # the tests' own code: half the time to compile
     set_property(GLOBAL APPEND PROPERTY HR_TEST_TARGETS test_${name})
     add_test(NAME unit.${name} COMMAND test_${name})
+    set_tests_properties(unit.${name} PROPERTIES
+      ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
   endif()
 endfunction()
 

@@ -75,11 +75,11 @@ class Manager {
   explicit Manager(const sd_bus_vtable* methods) {
     int ends[2] = {-1, -1};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    thread_ = std::thread([methods, fd = ends[0]] { serve(methods, fd); });
     sd_bus* bus = nullptr;
     sd_bus_new(&bus);
     sd_bus_set_fd(bus, ends[1], ends[1]);
-    EXPECT_GE(sd_bus_start(bus), 0);
+    EXPECT_GE(sd_bus_start(bus), 0);  // Before the other side runs: it may end at once.
+    thread_ = std::thread([methods, fd = ends[0]] { serve(methods, fd); });
     units = bus_units(bus);
   }
   ~Manager() {
