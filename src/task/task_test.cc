@@ -84,7 +84,11 @@ TEST(Envelope, a_trace_is_handed_on_when_it_is_one) {
     return call ? call->traceparent : "refused";
   };
   EXPECT_EQ(traced(parent), parent);
-  for (const Bytes& text : {Bytes(), parent + "0", parent.substr(1), Bytes(55, 'a'), Bytes(55, '0')}) {
+  const Bytes no_trace = "00-" + Bytes(32, '0') + parent.substr(35);
+  const Bytes no_span = parent.substr(0, 36) + Bytes(16, '0') + "-01";
+  const Bytes upper = "00-" + Bytes(32, 'A') + parent.substr(35);
+  for (const Bytes& text : {Bytes(), parent + "0", parent + "-", parent.substr(1), parent.substr(0, 54),
+                            Bytes(55, 'a'), Bytes(55, '0'), no_trace, no_span, upper}) {
     EXPECT_EQ(traced(text), "") << text;
   }
   auto call = *parse_envelope(kCall);
