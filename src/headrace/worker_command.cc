@@ -24,8 +24,6 @@
 #include <unistd.h>
 #include <vector>
 
-extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX leaves it to the program
-
 namespace hr {
 namespace {
 
