@@ -8,6 +8,7 @@
 #include "s3/multipart.h"
 #include "s3/read.h"
 #include "s3/upload_parameters.h"
+#include "s3/versions.h"
 #include "s3/write.h"
 #include "wire/s3_headers.h"
 #include "wire/s3_multipart.h"
@@ -82,7 +83,7 @@ net::Task<S3Result<Attempt>> attempt(Services& services, const Request& request,
   if (!upload) co_return std::unexpected(std::move(upload).error());
   auto there = co_await read_parts(services, asked.upload);
   if (!there) co_return std::unexpected(std::move(there).error());
-  auto known = co_await read_object(services, asked.bucket, request.target.key);
+  auto known = co_await read_version(services, asked.bucket, request.target.key);
   if (!known) co_return std::unexpected(std::move(known).error());
   auto assembled = assemble(*upload, *there, asked.parts, request.headers);
   Attempt out;
@@ -145,7 +146,7 @@ AnswerTask answer_again(Services& services, const Request& request, object::Buck
     services.store.change_objects(nothing, [](object::Engine&, Time, object::Effects&) {}, std::move(done));
   });
   if (!applied) co_return std::unexpected(error_of(applied.error()));
-  const auto object = co_await read_object(services, bucket, request.target.key);
+  const auto object = co_await read_version(services, bucket, request.target.key);
   if (!object) co_return std::unexpected(object.error());
   const bool same = *object && (*object)->parts > 0 && (*object)->upload == upload;
   if (same && (*object)->etag == etag_of_parts(parts)) {

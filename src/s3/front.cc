@@ -201,65 +201,21 @@ AnswerTask S3Front::perform(Request& request) {
       co_return co_await put_object_tagging(services_, request);
     case S3Op::kDeleteObjectTagging:
       co_return co_await delete_object_tagging(services_, request);
-    default:
-      co_return co_await perform_on_settings(request);
-  }
-}
-
-// The requests about what a bucket is set to.
-AnswerTask S3Front::perform_on_settings(Request& request) {
-  switch (request.op) {
     case S3Op::kPutBucketVersioning:
       co_return co_await put_bucket_versioning(services_, request);
-    case S3Op::kGetBucketTagging:
-      co_return co_await get_bucket_tagging(services_, request);
-    case S3Op::kPutBucketTagging:
-      co_return co_await put_bucket_tagging(services_, request);
-    case S3Op::kDeleteBucketTagging:
-      co_return co_await delete_setting(services_, request, object::Setting::kTagging);
-    case S3Op::kGetBucketCors:
-      co_return co_await get_bucket_cors(services_, request);
-    case S3Op::kPutBucketCors:
-      co_return co_await put_bucket_cors(services_, request);
-    case S3Op::kDeleteBucketCors:
-      co_return co_await delete_setting(services_, request, object::Setting::kCors);
-    case S3Op::kGetBucketLifecycleConfiguration:
-      co_return co_await get_bucket_lifecycle(services_, request);
-    case S3Op::kPutBucketLifecycleConfiguration: {
-      auto answer = co_await put_bucket_lifecycle(services_, request);
-      if (answer) next_lifecycle_ = {};  // the next pass is now
-      co_return answer;
-    }
-    case S3Op::kDeleteBucketLifecycle:
-      co_return co_await delete_setting(services_, request, object::Setting::kLifecycle);
-    case S3Op::kGetBucketPolicy:
-      co_return get_bucket_policy(services_, request);
     case S3Op::kGetBucketPolicyStatus:
       co_return get_bucket_policy_status(services_, request);
-    case S3Op::kPutBucketPolicy:
-      co_return co_await put_bucket_policy(services_, request);
-    case S3Op::kDeleteBucketPolicy:
-      co_return co_await delete_setting(services_, request, object::Setting::kPolicy);
-    case S3Op::kGetPublicAccessBlock:
-      co_return get_setting(services_, request, object::Setting::kPublicAccessBlock,
-                            S3Code::kNoSuchPublicAccessBlock);
-    case S3Op::kPutPublicAccessBlock:
-      co_return co_await put_public_access_block(services_, request);
-    case S3Op::kDeletePublicAccessBlock:
-      co_return co_await delete_setting(services_, request, object::Setting::kPublicAccessBlock);
-    case S3Op::kGetBucketOwnershipControls:
-      co_return get_setting(services_, request, object::Setting::kOwnershipControls,
-                            S3Code::kOwnershipControlsNotFound);
-    case S3Op::kPutBucketOwnershipControls:
-      co_return co_await put_ownership_controls(services_, request);
-    case S3Op::kDeleteBucketOwnershipControls:
-      co_return co_await delete_setting(services_, request, object::Setting::kOwnershipControls);
     case S3Op::kGetBucketNotificationConfiguration:
       co_return get_notification(services_, request);
     case S3Op::kPutBucketNotificationConfiguration:
       co_return co_await put_notification(services_, request);
+    case S3Op::kPutBucketLifecycleConfiguration: {
+      auto answer = co_await answer_setting(services_, request);
+      if (answer) next_lifecycle_ = {};  // the next pass is now
+      co_return answer;
+    }
     default:
-      co_return wire::s3_fail(S3Code::kNotImplemented);
+      co_return co_await answer_setting(services_, request);
   }
 }
 

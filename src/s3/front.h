@@ -62,7 +62,6 @@ class S3Front : public net::Handler {
   AnswerTask answer(net::RequestHead& head, net::RequestBody& body, OperationCount*& count);
   AnswerTask perform(Request& request);
   AnswerTask post(Request& request, std::span<const codec::HeaderField> sent);
-  AnswerTask perform_on_settings(Request& request);
   void add_cors(const net::RequestHead& head, net::Response& response) const;
   net::Task<void> run_lifecycles(Time now);
   net::Response error_response(const wire::S3Error& error, const net::RequestHead& head) const;

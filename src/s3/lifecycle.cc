@@ -2,7 +2,6 @@
 
 #include "codec/time_text.h"
 #include "object/listing.h"
-#include "s3/settings.h"
 #include "s3/write.h"
 
 #include <fmt/format.h>
@@ -153,21 +152,6 @@ class Pass {
 };
 
 }  // namespace
-
-AnswerTask get_bucket_lifecycle(Services& services, Request& request) {
-  co_return get_setting(services, request, Setting::kLifecycle, S3Code::kNoSuchLifecycle);
-}
-
-AnswerTask put_bucket_lifecycle(Services& services, Request& request) {
-  const auto body = co_await read_checked_body(services, request);
-  if (!body) co_return std::unexpected(body.error());
-  const auto bucket = own_bucket(services, request);
-  if (!bucket) co_return std::unexpected(bucket.error());
-  const auto rules = wire::parse_lifecycle(*body);
-  if (!rules) co_return std::unexpected(rules.error());
-  co_return co_await write_setting(services, request, (*bucket)->id, Setting::kLifecycle,
-                                   wire::write_lifecycle(*rules), 200);
-}
 
 void add_expiration(Services& services, net::Response& response, const object::Bucket* bucket,
                     std::string_view key, const object::Object& object) {

@@ -1,6 +1,5 @@
-// Lifecycle of objects: the bucket's rules as documents, and the pass that carries them out: now and then
-// over every bucket that has rules, page by page, each object judged as it was listed and left alone if it
-// has changed since. Handlers of S3Front, and the pass it starts.
+// Lifecycle of objects: the pass that carries out what buckets' rules say, now and then over every bucket
+// that has any, page by page, each object judged as it was listed and left alone if it has changed since.
 #pragma once
 
 #include "object/object.h"
@@ -8,9 +7,6 @@
 #include "wire/s3_lifecycle.h"
 
 namespace hr::s3 {
-
-AnswerTask get_bucket_lifecycle(Services& services, Request& request);
-AnswerTask put_bucket_lifecycle(Services& services, Request& request);
 
 // x-amz-expiration, where a rule will take the object.
 void add_expiration(Services& services, net::Response& response, const object::Bucket* bucket,

@@ -122,29 +122,23 @@ AnswerTask put_notification(Services& services, Request& request) {
   if (!body) co_return std::unexpected(body.error());
   const auto bucket = own_bucket(services, request);
   if (!bucket) co_return std::unexpected(bucket.error());
-  const object::BucketId id = (*bucket)->id;
   auto asked = wire::parse_notification(*body);
   if (!asked) co_return std::unexpected(std::move(asked).error());
   const auto rules = rules_of(std::move(*asked), request.head.request_id);
   if (auto valid = check_rules(services, **bucket, request, rules); !valid) {
     co_return std::unexpected(std::move(valid).error());
   }
-  std::optional<object::Outcome<void>> outcome;
-  const auto decide = [&](object::Engine& engine, Time now, object::Effects& out) {
-    const object::Bucket* current = engine.bucket(request.target.bucket);
-    outcome = current && current->id == id
-                  ? engine.set_notifications(request.target.bucket, rules, request.head.request_id, now, out)
-                  : object::Outcome<void>(std::unexpected(object::Fault::kNoSuchBucket));
-  };
   const commit::Cost cost{.records = 1,
                           .bytes = cost_of(rules) + bucket_cost(**bucket),
                           .space = storage::Space::kGrow,
                           .events = rules.size()};
-  const Status status = co_await net::await_call<Status>(
-      [&](auto done) { services.store.change_objects(cost, decide, std::move(done)); });
-  if (outcome && !*outcome) co_return std::unexpected(error_of(outcome->error()));
-  if (!status) co_return std::unexpected(error_of(status.error()));
-  co_return empty_response(200);
+  const std::string& name = request.target.bucket;
+  co_return co_await change_bucket(
+      services, name, (*bucket)->id, cost,
+      [&](object::Engine& engine, Time now, object::Effects& out) {
+        return engine.set_notifications(name, rules, request.head.request_id, now, out);
+      },
+      200);
 }
 
 }  // namespace hr::s3

@@ -1,6 +1,5 @@
 #include "s3/policy.h"
 
-#include "s3/settings.h"
 #include "s3/versions.h"
 #include "wire/s3_access.h"
 #include "wire/s3_headers.h"
@@ -170,23 +169,6 @@ bool stays_within(const codec::Policy& policy, const std::string& bucket) {
   });
 }
 
-S3Result<void> check_policy(const object::Bucket& bucket, const std::string& text) {
-  const auto policy = codec::parse_policy(text, rules());
-  if (!policy) {
-    const bool ours = policy.error().code == Errc::kUnsupported;
-    return wire::s3_fail(ours ? S3Code::kNotImplemented : S3Code::kMalformedPolicy, policy.error().message);
-  }
-  if (!stays_within(*policy, bucket.name)) {
-    return wire::s3_fail(S3Code::kMalformedPolicy, "Policy has invalid resource");
-  }
-  if (access_block_of(bucket).block_public_policy && codec::allows_anyone(*policy)) {
-    return wire::s3_fail(S3Code::kAccessDenied,
-                         "The policy is public, and the bucket's public access block (BlockPublicPolicy) "
-                         "refuses public policies.");
-  }
-  return {};
-}
-
 }  // namespace
 
 S3Result<void> may(Services& services, const Request& request, const object::Bucket& bucket,
@@ -222,12 +204,6 @@ wire::S3Error hide_absence(Services& services, const Request& request, wire::S3E
   return {S3Code::kAccessDenied, {}, {}};
 }
 
-Answer get_bucket_policy(Services& services, const Request& request) {
-  auto answer = get_setting(services, request, Setting::kPolicy, S3Code::kNoSuchBucketPolicy);
-  if (answer) answer->headers.set("Content-Type", "application/json");
-  return answer;
-}
-
 Answer get_bucket_policy_status(Services& services, const Request& request) {
   HR_ASSIGN(const object::Bucket* bucket, own_bucket(services, request));
   const codec::Policy* policy = policy_of(services, *bucket);
@@ -235,34 +211,21 @@ Answer get_bucket_policy_status(Services& services, const Request& request) {
   return xml_response(wire::write_policy_status(codec::allows_anyone(*policy)));
 }
 
-AnswerTask put_bucket_policy(Services& services, Request& request) {
-  const auto body = co_await read_checked_body(services, request);
-  if (!body) co_return std::unexpected(body.error());
-  const auto bucket = own_bucket(services, request);
-  if (!bucket) co_return std::unexpected(bucket.error());
-  if (auto good = check_policy(**bucket, *body); !good) co_return std::unexpected(std::move(good).error());
-  co_return co_await write_setting(services, request, (*bucket)->id, Setting::kPolicy, *body, 204);
-}
-
-AnswerTask put_public_access_block(Services& services, Request& request) {
-  const auto body = co_await read_checked_body(services, request);
-  if (!body) co_return std::unexpected(body.error());
-  const auto bucket = own_bucket(services, request);
-  if (!bucket) co_return std::unexpected(bucket.error());
-  const auto block = wire::parse_access_block(*body);
-  if (!block) co_return std::unexpected(block.error());
-  co_return co_await write_setting(services, request, (*bucket)->id, Setting::kPublicAccessBlock,
-                                   wire::write_access_block(*block), 200);
-}
-
-AnswerTask put_ownership_controls(Services& services, Request& request) {
-  const auto body = co_await read_checked_body(services, request);
-  if (!body) co_return std::unexpected(body.error());
-  const auto bucket = own_bucket(services, request);
-  if (!bucket) co_return std::unexpected(bucket.error());
-  if (auto good = wire::check_ownership(*body); !good) co_return std::unexpected(std::move(good).error());
-  co_return co_await write_setting(services, request, (*bucket)->id, Setting::kOwnershipControls,
-                                   wire::write_ownership(), 200);
+S3Result<void> check_policy(const object::Bucket& bucket, const std::string& text) {
+  const auto policy = codec::parse_policy(text, rules());
+  if (!policy) {
+    const bool ours = policy.error().code == Errc::kUnsupported;
+    return wire::s3_fail(ours ? S3Code::kNotImplemented : S3Code::kMalformedPolicy, policy.error().message);
+  }
+  if (!stays_within(*policy, bucket.name)) {
+    return wire::s3_fail(S3Code::kMalformedPolicy, "Policy has invalid resource");
+  }
+  if (access_block_of(bucket).block_public_policy && codec::allows_anyone(*policy)) {
+    return wire::s3_fail(S3Code::kAccessDenied,
+                         "The policy is public, and the bucket's public access block (BlockPublicPolicy) "
+                         "refuses public policies.");
+  }
+  return {};
 }
 
 std::string first_access_block() { return wire::write_access_block({true, true, true, true}); }

@@ -18,11 +18,9 @@ wire::S3Result<void> may(Services& services, const Request& request, const objec
 // Of a key that is not there, only who may list the bucket learns that.
 wire::S3Error hide_absence(Services& services, const Request& request, wire::S3Error error);
 
-Answer get_bucket_policy(Services& services, const Request& request);
 Answer get_bucket_policy_status(Services& services, const Request& request);
-AnswerTask put_bucket_policy(Services& services, Request& request);
-AnswerTask put_public_access_block(Services& services, Request& request);
-AnswerTask put_ownership_controls(Services& services, Request& request);
+// Of a policy that is to be put: MalformedPolicy, NotImplemented, AccessDenied (the access block refuses it).
+wire::S3Result<void> check_policy(const object::Bucket& bucket, const std::string& text);
 
 // What a new bucket begins with, as AWS's do: nothing public, no ACLs.
 std::string first_access_block();

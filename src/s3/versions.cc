@@ -168,19 +168,14 @@ AnswerTask put_bucket_versioning(Services& services, Request& request) {
   const auto on = wire::parse_versioning(*body);
   if (!on) co_return std::unexpected(on.error());
   const auto versioning = *on ? object::Versioning::kEnabled : object::Versioning::kSuspended;
-  const object::BucketId id = (*bucket)->id;
-  std::optional<object::Outcome<void>> outcome;
-  const auto decide = [&](object::Engine& engine, Time, object::Effects& out) {
-    outcome = same_bucket(engine, request.target.bucket, id)
-                  ? engine.set_versioning(request.target.bucket, versioning, out)
-                  : object::Outcome<void>(std::unexpected(object::Fault::kNoSuchBucket));
-  };
+  const std::string& name = request.target.bucket;
   const commit::Cost cost{.records = 1, .bytes = bucket_cost(**bucket), .space = storage::Space::kGrow};
-  const Status written = co_await net::await_call<Status>(
-      [&](auto done) { services.store.change_objects(cost, decide, std::move(done)); });
-  if (outcome && !*outcome) co_return std::unexpected(error_of(outcome->error()));
-  if (!written) co_return std::unexpected(error_of(written.error()));
-  co_return empty_response(200);
+  co_return co_await change_bucket(
+      services, name, (*bucket)->id, cost,
+      [&](object::Engine& engine, Time, object::Effects& out) {
+        return engine.set_versioning(name, versioning, out);
+      },
+      200);
 }
 
 }  // namespace hr::s3

@@ -31,7 +31,7 @@ net::Task<wire::S3Result<std::optional<VersionRow>>> read_row(
     const std::optional<object::VersionName>& version);
 net::Task<wire::S3Result<std::optional<object::Object>>> read_version(
     const Services& services, object::BucketId bucket, const std::string& key,
-    const std::optional<object::VersionName>& version);
+    const std::optional<object::VersionName>& version = std::nullopt);
 
 // What moves when that changes: taken before it is read.
 object::Watch watch_version(Services& services, object::BucketId bucket, const std::string& key,

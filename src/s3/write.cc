@@ -149,23 +149,24 @@ S3Result<object::WriteDone> result_of(Deleting& one) {
 
 }  // namespace
 
-net::Task<S3Result<std::optional<object::Object>>> read_object(const Services& services,
-                                                               object::BucketId bucket,
-                                                               const std::string& key) {
-  auto value = co_await read_index(services, storage::Table::kObjects, object::object_key(bucket, key));
-  if (!value) co_return std::unexpected(std::move(value).error());
-  if (!*value) co_return std::nullopt;
-  auto object = object::decode_object(**value);
-  if (!object) {
-    services.diary.error("s3.object_corrupt", {{"reason", object.error().message}});
-    co_return std::unexpected(error_of(object.error()));
-  }
-  co_return std::move(*object);
-}
-
 bool same_bucket(const object::Engine& engine, std::string_view name, object::BucketId id) {
   const object::Bucket* bucket = engine.bucket(name);
   return !bucket || bucket->id == id;
+}
+
+AnswerTask change_bucket(Services& services, std::string name, object::BucketId id, commit::Cost cost,
+                         BucketChange change, int status) {
+  std::optional<object::Outcome<void>> outcome;
+  const auto decide = [&](object::Engine& engine, Time now, object::Effects& out) {
+    outcome = same_bucket(engine, name, id)
+                  ? change(engine, now, out)
+                  : object::Outcome<void>(std::unexpected(object::Fault::kNoSuchBucket));
+  };
+  const Status written = co_await net::await_call<Status>(
+      [&](auto done) { services.store.change_objects(cost, decide, std::move(done)); });
+  if (outcome && !*outcome) co_return std::unexpected(error_of(outcome->error()));
+  if (!written) co_return std::unexpected(error_of(written.error()));
+  co_return empty_response(status);
 }
 
 std::uint64_t cost_of(const object::PutObject& put) {
@@ -247,7 +248,7 @@ net::Task<Written> write_put(Services& services, object::BucketId bucket, object
     std::optional<object::Object> known;
     if (has_condition(put)) {
       watch = services.store.objects().watch_key(bucket, put.key);
-      auto read = co_await read_object(services, bucket, put.key);
+      auto read = co_await read_version(services, bucket, put.key);
       if (!read) co_return Written{std::unexpected(std::move(read).error()), false};
       known = std::move(*read);
     }

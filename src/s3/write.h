@@ -6,7 +6,9 @@
 #include "object/engine.h"
 #include "s3/request.h"
 
+#include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace hr::s3 {
@@ -27,11 +29,6 @@ net::Task<Written> write_put(Services& services, object::BucketId bucket, object
 // A blob whose record was refused belongs to nobody: removes it.
 net::Task<bool> drop_blob(Services& services, storage::BlobName name);
 
-// One object of the index, decoded; none: no such key.
-net::Task<wire::S3Result<std::optional<object::Object>>> read_object(const Services& services,
-                                                                     object::BucketId bucket,
-                                                                     const std::string& key);
-
 // What the record of a put may cost at most, and whether its condition must be judged.
 std::uint64_t cost_of(const object::PutObject& put);
 bool has_condition(const object::PutObject& put);
@@ -40,6 +37,11 @@ std::size_t events_per_change(const Services& services, std::string_view bucket)
 
 // What the record of a whole bucket may cost.
 std::uint64_t bucket_cost(const object::Bucket& bucket);
+
+// Changes what is known of a bucket, through the commit path; NoSuchBucket if another has taken its name.
+using BucketChange = std::move_only_function<object::Outcome<void>(object::Engine&, Time, object::Effects&)>;
+AnswerTask change_bucket(Services& services, std::string name, object::BucketId id, commit::Cost cost,
+                         BucketChange change, int status);
 
 // A bucket of the same name that was made since is another bucket.
 bool same_bucket(const object::Engine& engine, std::string_view name, object::BucketId id);

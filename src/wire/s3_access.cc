@@ -66,8 +66,9 @@ S3Result<void> check_ownership(ByteView xml) {
   if (*ownership != "BucketOwnerPreferred" && *ownership != "ObjectWriter") {
     return s3_fail(S3Code::kMalformedXml);
   }
-  return s3_fail(S3Code::kNotImplemented,
-                 fmt::format("ObjectOwnership {} is not implemented: there are no ACLs.", *ownership));
+  return s3_fail(
+      S3Code::kNotImplemented,
+      fmt::format("ObjectOwnership can only be {}, not {}: there are no ACLs.", kOwnerEnforced, *ownership));
 }
 
 Bytes write_ownership() {

@@ -145,7 +145,7 @@ S3Result<void> take_element(const XmlNode& node, S3LifecycleRule& rule) {
     return take_abort(node, rule);
   } else if (node.name == "Transition" || node.name == "NoncurrentVersionTransition") {
     return s3_fail(S3Code::kNotImplemented,
-                   fmt::format("{} is not implemented: STANDARD is the only storage class.", node.name));
+                   fmt::format("{} has nowhere to lead: STANDARD is the only storage class.", node.name));
   } else {
     return malformed();
   }
