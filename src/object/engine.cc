@@ -105,18 +105,13 @@ WriteDone Engine::State::accept_put(const Bucket& bucket, Bytes key, PutObject& 
                                                          .object = value,
                                                          .body = body})
                                   : record_of(ObjectPut{bucket.id, request.key, value, body}));
-  announce(bucket,
+  announce(bucket, request,
            {.event_name = request.event_name,
-            .key = request.key,
             .tells = Tells::kCreated,
             .object = &object,
             .sequencer = object.sequencer,
-            .version = object.numbered ? object.version : 0,
-            .principal = request.principal,
-            .source_ip = request.source_ip,
-            .request_id = request.request_id,
-            .time = now},
-           out);
+            .version = object.numbered ? object.version : 0},
+           now, out);
   const Judged there{.exists = true, .etag = object.etag};
   decided(bucket.id, std::move(key), {.sequencer = object.sequencer, .state = there, .occupies = true},
           object.numbered ? version_key(bucket.id, request.key, object.version) : Bytes(), there);

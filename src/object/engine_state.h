@@ -85,6 +85,16 @@ struct Engine::State {
   WriteDone accept_put(const Bucket& bucket, Bytes key, PutObject& request, Time now, Effects& out);
   void close_upload(UploadId id, std::vector<std::uint32_t> kept, Effects& out);
   void announce(const Bucket& bucket, const Change& change, Effects& out) const;
+  // The same; which key, and who asked, the request says.
+  template <class Request>
+  void announce(const Bucket& bucket, const Request& request, Change change, Time now, Effects& out) const {
+    change.key = request.key;
+    change.principal = request.principal;
+    change.source_ip = request.source_ip;
+    change.request_id = request.request_id;
+    change.time = now;
+    announce(bucket, change, out);
+  }
 };
 
 }  // namespace hr::object

@@ -32,18 +32,12 @@ Outcome<WriteDone> Engine::State::put_delete_marker(const Bucket& bucket, const 
                                              .key = request.key,
                                              .object = value,
                                              .body = std::nullopt}));
-  announce(bucket,
+  announce(bucket, request,
            {.event_name = request.event_family + ":DeleteMarkerCreated",
-            .key = request.key,
             .tells = Tells::kMarker,
-            .object = nullptr,
             .sequencer = marker.sequencer,
-            .version = marker.numbered ? marker.version : 0,
-            .principal = request.principal,
-            .source_ip = request.source_ip,
-            .request_id = request.request_id,
-            .time = now},
-           out);
+            .version = marker.numbered ? marker.version : 0},
+           now, out);
   decided(bucket.id, object_key(bucket.id, request.key), {.sequencer = marker.sequencer, .occupies = true},
           marker.numbered ? version_key(bucket.id, request.key, marker.version) : Bytes(),
           {.exists = true, .etag = {}, .delete_marker = true});
@@ -77,18 +71,12 @@ Outcome<WriteDone> Engine::State::remove_version(const Bucket& bucket, const Del
   const std::uint64_t version = numbered ? request.version->version : known->version;
   const std::uint64_t sequencer = number(out);
   out.records.push_back(record_of(VersionRemoved{bucket.id, version, sequencer, request.key}));
-  announce(bucket,
+  announce(bucket, request,
            {.event_name = request.event_family + ":Delete",
-            .key = request.key,
             .tells = Tells::kRemoved,
-            .object = nullptr,
             .sequencer = sequencer,
-            .version = numbered ? version : 0,
-            .principal = request.principal,
-            .source_ip = request.source_ip,
-            .request_id = request.request_id,
-            .time = now},
-           out);
+            .version = numbered ? version : 0},
+           now, out);
   decided(bucket.id, object_key(bucket.id, request.key),
           {.sequencer = sequencer, .occupies = true, .unknown = true},
           numbered ? version_key(bucket.id, request.key, version) : Bytes());
@@ -113,18 +101,13 @@ Outcome<WriteDone> Engine::set_tags(const SetTags& request, const Watch& watch,
   object.sequencer = state_->number(out);
   const Bytes value = encode(object);
   out.records.push_back(record_of(ObjectSet{bucket->id, request.key, object.version, value}));
-  state_->announce(*bucket,
+  state_->announce(*bucket, request,
                    {.event_name = request.event_name,
-                    .key = request.key,
                     .tells = Tells::kTagged,
                     .object = &object,
                     .sequencer = object.sequencer,
-                    .version = object.numbered ? object.version : 0,
-                    .principal = request.principal,
-                    .source_ip = request.source_ip,
-                    .request_id = request.request_id,
-                    .time = now},
-                   out);
+                    .version = object.numbered ? object.version : 0},
+                   now, out);
   const Judged tagged{.exists = true, .etag = object.etag};
   // Whether the version that was named is the current one, the index knows; without versions it is.
   state_->decided(bucket->id, object_key(bucket->id, request.key),
@@ -165,17 +148,10 @@ Outcome<WriteDone> Engine::remove(const DeleteObject& request, const Watch& watc
 
   const std::uint64_t sequencer = state_->number(out);
   out.records.push_back(record_of(ObjectRemoved{bucket->id, sequencer, request.key}));
-  state_->announce(*bucket,
-                   {.event_name = request.event_family + ":Delete",
-                    .key = request.key,
-                    .tells = Tells::kRemoved,
-                    .object = nullptr,
-                    .sequencer = sequencer,
-                    .principal = request.principal,
-                    .source_ip = request.source_ip,
-                    .request_id = request.request_id,
-                    .time = now},
-                   out);
+  state_->announce(
+      *bucket, request,
+      {.event_name = request.event_family + ":Delete", .tells = Tells::kRemoved, .sequencer = sequencer}, now,
+      out);
   state_->decided(bucket->id, std::move(key), {.sequencer = sequencer});
   return WriteDone{.sequencer = sequencer, .existed = true};
 }
