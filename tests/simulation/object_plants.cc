@@ -1,5 +1,6 @@
 #include "object_plants.h"
 
+#include "index_around.h"
 #include "object/coding.h"
 #include "object/records.h"
 #include "object/watch.h"
@@ -324,12 +325,9 @@ class UnlistedPartsKeepTheirFiles : public OwnApplier {
 };
 
 // An index in which nothing is seen of one table.
-class Blind final : public storage::Index {
+class Blind final : public IndexAround {
  public:
-  Blind(storage::Index& index, Table table) : index_(index), table_(table) {}
-  Result<std::optional<Bytes>> get(Table table, ByteView key, Patience patience) const override {
-    return index_.get(table, key, patience);
-  }
+  Blind(storage::Index& index, Table table) : IndexAround(index), table_(table) {}
   std::unique_ptr<storage::Cursor> cursor(Table table) const override {
     return table == table_ ? nothing_->cursor(table) : index_.cursor(table);
   }
@@ -338,15 +336,8 @@ class Blind final : public storage::Index {
     for (const Table table : tables) out.push_back(cursor(table));
     return out;
   }
-  Status apply(const std::vector<IndexChange>& changes, Lsn upto) override {
-    return index_.apply(changes, upto);
-  }
-  Status flush() override { return index_.flush(); }
-  Lsn applied() const override { return index_.applied(); }
-  Lsn durable() const override { return index_.durable(); }
 
  private:
-  storage::Index& index_;
   const Table table_;
   const std::unique_ptr<storage::Index> nothing_ = storage::make_memory_index();
 };

@@ -1,5 +1,7 @@
 #include "store_plants.h"
 
+#include "index_around.h"
+
 #include <utility>
 
 namespace hr::sim {
@@ -88,32 +90,6 @@ class Forgets final : public LogAround {
   std::size_t count_ = 0;
   Bytes last_payload_;
   std::uint8_t last_kind_ = 0;
-};
-
-// An index that says it is further than it is: records are not applied again after a crash.
-class IndexAround : public storage::Index {
- public:
-  explicit IndexAround(storage::Index& index) : index_(index) {}
-  Result<std::optional<Bytes>> get(storage::Table table, ByteView key,
-                                   storage::Patience patience) const override {
-    return index_.get(table, key, patience);
-  }
-  std::unique_ptr<storage::Cursor> cursor(storage::Table table) const override {
-    return index_.cursor(table);
-  }
-  std::vector<std::unique_ptr<storage::Cursor>> cursors(
-      std::span<const storage::Table> tables) const override {
-    return index_.cursors(tables);
-  }
-  Status apply(const std::vector<storage::IndexChange>& changes, storage::Lsn upto) override {
-    return index_.apply(changes, upto);
-  }
-  Status flush() override { return index_.flush(); }
-  storage::Lsn applied() const override { return index_.applied(); }
-  storage::Lsn durable() const override { return index_.durable(); }
-
- protected:
-  storage::Index& index_;
 };
 
 // Loses every seventh batch of changes, but not its position.

@@ -1,6 +1,7 @@
 #include "store_world.h"
 
 #include "codec/digest.h"
+#include "index_around.h"
 #include "object/coding.h"
 #include "queue/message.h"
 
@@ -20,31 +21,6 @@ class Silent final : public LogSink {
  public:
   bool wants(Severity) const override { return false; }
   void write(Severity, std::string_view, std::span<const Field>) override {}
-};
-
-// Lends the world's index to a store that wants to own one.
-class LentIndex final : public storage::Index {
- public:
-  explicit LentIndex(storage::Index& index) : index_(index) {}
-  Result<std::optional<Bytes>> get(storage::Table table, ByteView key, storage::Patience p) const override {
-    return index_.get(table, key, p);
-  }
-  std::unique_ptr<storage::Cursor> cursor(storage::Table table) const override {
-    return index_.cursor(table);
-  }
-  std::vector<std::unique_ptr<storage::Cursor>> cursors(
-      std::span<const storage::Table> tables) const override {
-    return index_.cursors(tables);
-  }
-  Status apply(const std::vector<storage::IndexChange>& changes, storage::Lsn upto) override {
-    return index_.apply(changes, upto);
-  }
-  Status flush() override { return index_.flush(); }
-  storage::Lsn applied() const override { return index_.applied(); }
-  storage::Lsn durable() const override { return index_.durable(); }
-
- private:
-  storage::Index& index_;
 };
 
 // What the oracle knows of one message: where it is, and how far its fate was acknowledged.
@@ -80,7 +56,7 @@ class World {
   // --- life and death ---
 
   void open() {
-    auto index = parts_.index ? parts_.index(index_) : std::make_unique<LentIndex>(index_);
+    auto index = parts_.index ? parts_.index(index_) : std::make_unique<IndexAround>(index_);
     commit::RecoveryOptions options;
     options.log.segment_bytes = 64U << 10;
     options.log.batch_bytes_max = 32U << 10;
