@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import http.client
 import itertools
+import json
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
 import zlib
@@ -283,3 +284,16 @@ def stream_body(signer: Signer, data: bytes, form: str, checksum: str | None = N
     frames[-1] = frames[-1][:-2]  # no blank line before the trailer
     signature = signer.trailer_signature(trailer + "\n")
     return b"".join(frames) + f"{trailer}\r\nx-amz-trailer-signature:{signature}\r\n\r\n".encode()
+
+
+def bodies(json_api: Any, queue: str) -> list[dict[str, Any]]:
+    """Of all messages that a queue holds, as JSON."""
+    found: list[dict[str, Any]] = []
+    while messages := json_api("ReceiveMessage", QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+        found += [json.loads(message["Body"]) for message in messages]
+    return found
+
+
+def events(json_api: Any, queue: str) -> list[dict[str, Any]]:
+    """The records of the events that a queue was told of, but not the test event."""
+    return [record for body in bodies(json_api, queue) for record in body.get("Records", [])]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import botocore.exceptions
 import pytest
 import s3_api
-from s3_api import Answer, call
+from s3_api import Answer, bodies, call, events
 from store_process import Store
 
 
@@ -253,13 +252,9 @@ class TestNotifications:
         s3.put_object(Bucket=bucket, Key="out/skipped.pdf", Body=b"x")
         s3.delete_object(Bucket=bucket, Key="in/a b.pdf")
         s3.delete_object(Bucket=bucket, Key="in/a b.pdf")
-        bodies = []
-        while messages := json_api("ReceiveMessage", QueueUrl=queue, MaxNumberOfMessages=10).get(
-            "Messages"
-        ):
-            bodies += [json.loads(message["Body"]) for message in messages]
-        assert [body.get("Event") for body in bodies if "Event" in body] == ["s3:TestEvent"]
-        records = [body["Records"][0] for body in bodies if "Records" in body]
+        told = bodies(json_api, queue)
+        assert [body.get("Event") for body in told if "Event" in body] == ["s3:TestEvent"]
+        records = [body["Records"][0] for body in told if "Records" in body]
         by_name = {record["eventName"]: record for record in records}
         assert len(records) == 2 and set(by_name) == {"ObjectCreated:Put", "ObjectRemoved:Delete"}
         created = by_name["ObjectCreated:Put"]["s3"]
@@ -282,15 +277,7 @@ class TestNotifications:
         s3.delete_objects(
             Bucket=bucket, Delete={"Objects": [{"Key": key} for key in [*keys, "absent", "k000"]]}
         )
-        told = []
-        while messages := json_api("ReceiveMessage", QueueUrl=queue, MaxNumberOfMessages=10).get(
-            "Messages"
-        ):
-            told += [
-                json.loads(m["Body"])["Records"][0]["s3"]["object"]["key"]
-                for m in messages
-                if "Records" in m["Body"]
-            ]
+        told = [record["s3"]["object"]["key"] for record in events(json_api, queue)]
         assert sorted(told) == keys
 
     def test_an_empty_configuration_removes_all(

@@ -6,13 +6,13 @@ their own in src/wire/s3_lifecycle_test.cc.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import botocore.exceptions
 import pytest
+from s3_api import events
 from store_process import Store
 
 PAST = "2020-01-01T00:00:00Z"
@@ -114,13 +114,10 @@ class TestExpiration:
             ),
         )
         assert soon(lambda: keys(s3, bucket) == ["kept"])
-        told = set()
-        while messages := json_api(
-            "ReceiveMessage", QueueUrl=queue, MaxNumberOfMessages=10
-        ).get("Messages"):
-            for message in messages:
-                for record in json.loads(message["Body"]).get("Records", []):
-                    told.add((record["eventName"], record["s3"]["object"]["key"]))
+        told = {
+            (record["eventName"], record["s3"]["object"]["key"])
+            for record in events(json_api, queue)
+        }
         assert told == {
             ("LifecycleExpiration:Delete", key) for key in ("tmp/a", "tmp/b")
         }

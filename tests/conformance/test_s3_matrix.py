@@ -17,10 +17,10 @@ from typing import Any
 
 import nginx_front
 import pytest
+from aws_cli import aws, needs_aws_cli
 from s3_api import new_bucket_name, pattern
 from store_process import REGION, Store
 
-CLI = pathlib.Path("/usr/bin/aws")
 CLIENTS = pathlib.Path(__file__).resolve().parents[1] / "clients"
 MOUNTED_WITHIN_S = 30.0
 FILES = {
@@ -292,22 +292,10 @@ def test_javascript(store: Store, way: Way, node: pathlib.Path, script: str) -> 
     run([str(node), str(CLIENTS / script)], environment)
 
 
-@pytest.mark.skipif(not CLI.exists(), reason="Debian's awscli is not installed")
+@needs_aws_cli
 class TestAwsCli:
     def aws(self, store: Store, way: Way, *arguments: str) -> str:
-        environment = store.environment()
-        if way.certificate:
-            environment["AWS_CA_BUNDLE"] = str(way.certificate)
-        done = subprocess.run(
-            ["/usr/bin/python3", CLI, *arguments, "--endpoint-url", way.endpoint],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return aws(store, *arguments, endpoint=way.endpoint, certificate=way.certificate)
 
     def test_s3_carries_folders_there_and_back(self, store: Store, way: Way, tmp_path: pathlib.Path) -> None:
         """AWS CLI Command Reference, s3: mb, cp, sync, ls, mv to a file, presign, rm, rb. Files of 8 MiB and

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import s3_api
-from s3_api import Answer, Signer, host, pattern, send
+from s3_api import Answer, Signer, events, host, pattern, send
 from store_process import Store
 
 BOUNDARY = "----a-boundary"
@@ -188,15 +188,7 @@ class TestUploads:
         assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [
             {"Key": "a", "Value": "1"}
         ]
-        names = []
-        while messages := json_api(
-            "ReceiveMessage", QueueUrl=queue, MaxNumberOfMessages=10
-        ).get("Messages"):
-            for message in messages:
-                names += [
-                    r["eventName"]
-                    for r in json.loads(message["Body"]).get("Records", [])
-                ]
+        names = [record["eventName"] for record in events(json_api, queue)]
         assert names == ["ObjectCreated:Post"]
 
     def test_virtual_host_and_what_follows_the_file(

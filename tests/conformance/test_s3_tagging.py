@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import botocore.exceptions
 import pytest
-from s3_api import call
+from s3_api import call, events
 from store_process import Store
 
 TagSet = list[dict[str, str]]
@@ -237,13 +236,10 @@ class TestObjectTagging:
             Bucket=bucket, Key="k", Tagging={"TagSet": tag_set(b="2")}
         )
         s3.delete_object_tagging(Bucket=bucket, Key="k")
-        told = {}
-        while messages := json_api(
-            "ReceiveMessage", QueueUrl=queue, MaxNumberOfMessages=10
-        ).get("Messages"):
-            for message in messages:
-                for record in json.loads(message["Body"]).get("Records", []):
-                    told[record["eventName"]] = record["s3"]["object"]
+        told = {
+            record["eventName"]: record["s3"]["object"]
+            for record in events(json_api, queue)
+        }
         expected = {"key": "k", "eTag": "d41d8cd98f00b204e9800998ecf8427e"}
         assert told == {"ObjectTagging:Put": expected, "ObjectTagging:Delete": expected}
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import botocore.exceptions
 import pytest
-from s3_api import call, pattern
+from s3_api import call, events, pattern
 from store_process import Store
 
 
@@ -458,13 +457,10 @@ class TestTheRest:
         [version] = put(s3, versioned, "k", b"x")
         marker = s3.delete_object(Bucket=versioned, Key="k")["VersionId"]
         s3.delete_object(Bucket=versioned, Key="k", VersionId=version)
-        told = {}
-        while messages := json_api(
-            "ReceiveMessage", QueueUrl=queue, MaxNumberOfMessages=10
-        ).get("Messages"):
-            for message in messages:
-                for record in json.loads(message["Body"]).get("Records", []):
-                    told[record["eventName"]] = record["s3"]["object"]
+        told = {
+            record["eventName"]: record["s3"]["object"]
+            for record in events(json_api, queue)
+        }
         assert {name: about["versionId"] for name, about in told.items()} == {
             "ObjectCreated:Put": version,
             "ObjectRemoved:DeleteMarkerCreated": marker,

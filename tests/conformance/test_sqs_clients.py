@@ -7,35 +7,15 @@ import pathlib
 import subprocess
 from typing import Any
 
-import pytest
+from aws_cli import aws, needs_aws_cli
 from conftest import CLIENTS
 from store_process import Store
 
-CLI = pathlib.Path("/usr/bin/aws")
 
-
-@pytest.mark.skipif(not CLI.exists(), reason="Debian's awscli is not installed")
+@needs_aws_cli
 class TestAwsCli:
     def aws(self, store: Store, *arguments: str) -> Any:
-        done = subprocess.run(
-            [
-                "/usr/bin/python3",
-                CLI,
-                "sqs",
-                *arguments,
-                "--endpoint-url",
-                store.endpoint,
-                "--output",
-                "json",
-            ],
-            env=store.environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout or "{}")
+        return json.loads(aws(store, "sqs", *arguments, "--output", "json") or "{}")
 
     def test_a_message_from_creation_to_deletion(self, store: Store, tmp_path: pathlib.Path) -> None:
         """AWS CLI Command Reference, sqs."""
