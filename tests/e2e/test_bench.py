@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 import pathlib
 import subprocess
-import sys
 
+import measure
 import pytest
+import rival_workers
+from services import Failed
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "bench"))
-
-import measure  # noqa: E402
-import rival_workers  # noqa: E402
-from services import Failed  # noqa: E402
 
 
 @pytest.fixture

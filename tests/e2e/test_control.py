@@ -6,18 +6,16 @@ from __future__ import annotations
 import grp
 import json
 import os
-import pathlib
 import pwd
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from web_process import UnixConnection
-from worker_process import Place, gone, until
+from worker_process import Place, gone, started, until
 
 NAP = (
     "@headrace.task\n"
@@ -32,18 +30,6 @@ WORSE = (
     "    if not os.path.exists('mended'):\n        raise OSError('broken')\n"
     "    return 'well'\n"
 )
-
-
-@pytest.fixture
-def place(tmp_path: pathlib.Path) -> Iterator[Place]:
-    there = Place(tmp_path / "app")
-    yield there
-    there.end()
-
-
-def started(place: Place, source: str, more: str = "") -> Place:
-    place.write(source, more).start_store()
-    return place
 
 
 def run(place: Place, *words: str) -> subprocess.CompletedProcess[str]:
@@ -325,7 +311,7 @@ def asked_by(place: Place, user: int) -> str:
     ).stdout
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to ask as another user")
 def test_only_operators_and_the_workers_own_user_change_things(place: Place) -> None:
     one, other = (pwd.getpwnam(name) for name in ("daemon", "bin"))
     group = grp.getgrgid(one.pw_gid).gr_name

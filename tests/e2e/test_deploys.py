@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 import up_process
 from web_process import UnixConnection, package
-from worker_process import Place, gone, until
+from worker_process import Place, gone, started, until
 
 SOURCE = """
 VERSION = {version}
@@ -32,18 +30,6 @@ for number in range(int(sys.argv[1])):
     shop_tasks.work.delay(number, time.time())
     time.sleep(0.02)
 """
-
-
-@pytest.fixture
-def place(tmp_path: pathlib.Path) -> Iterator[Place]:
-    there = Place(tmp_path / "app")
-    yield there
-    there.end()
-
-
-def started(place: Place, source: str, more: str = "") -> Place:
-    place.write(source, more).start_store()
-    return place
 
 
 def test_reloads_under_load_lose_repeat_and_delay_nothing(

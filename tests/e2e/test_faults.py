@@ -4,21 +4,12 @@ reason is visible to a person, no other job pays for it."""
 from __future__ import annotations
 
 import functools
-import pathlib
 import signal
-from collections.abc import Iterator
 
 import pytest
 from worker_process import Place, gone, until
 
 FAST = "backoff=0.1, backoff_cap=0.2"
-
-
-@pytest.fixture
-def place(tmp_path: pathlib.Path) -> Iterator[Place]:
-    there = Place(tmp_path / "app")
-    yield there
-    there.end()
 
 
 def started(place: Place, source: str, more: str = "") -> Place:

@@ -5,28 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
-from worker_process import Place, gone, until
+from worker_process import Place, gone, started, until
 
 FAST = "backoff=0.1, backoff_cap=0.2"
-
-
-@pytest.fixture
-def place(tmp_path: pathlib.Path) -> Iterator[Place]:
-    there = Place(tmp_path / "app")
-    yield there
-    there.end()
-
-
-def started(place: Place, source: str, more: str = "") -> Place:
-    place.write(source, more).start_store()
-    return place
 
 
 def test_a_result_is_stored_before_its_message_is_deleted(place: Place) -> None:

@@ -218,3 +218,8 @@ def gone(pid: int) -> bool:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
+
+
+def started(place: Place, source: str, more: str = "") -> Place:
+    place.write(source, more).start_store()
+    return place
