@@ -22,7 +22,7 @@ import task_stack
 from brokers import RABBITMQ, RabbitMq, Redis
 from measure import Ratio, Row, Suite
 from rival_stores import node
-from services import ROOT, Failed, Store, end
+from services import ROOT, Failed, Store, end, output_of
 
 WORKERS = 2
 CORES = 2
@@ -120,18 +120,9 @@ class Rival:
         raise NotImplementedError
 
     def send(self, count: int) -> float:
-        done = subprocess.run(
-            self.sending(count),
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise Failed(f"{' '.join(self.sending(count))}: {done.stderr[-2000:]}")
+        seconds = float(output_of(self.sending(count), self.folder, self.environment))
         self.sent += count
-        return float(done.stdout)
+        return seconds
 
     def left(self) -> int:
         for worker in self.workers:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import boto3
@@ -64,6 +64,16 @@ def end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def output_of(
+    command: Sequence[str | pathlib.Path], folder: pathlib.Path, environment: Mapping[str, str]
+) -> str:
+    """What a program prints; Failed, with what it complained of, if it does not end well."""
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"{' '.join(map(str, command))[:200]}: {done.stderr[-2000:]}")
+    return done.stdout
 
 
 class Store:

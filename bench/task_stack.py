@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from services import Failed
+from services import Failed, output_of
 
 PYTHON = "/usr/bin/python3"
 
@@ -105,17 +105,7 @@ class Stack:
 
     def run(self, program: str, *arguments: str) -> str:
         """Runs a Python program that sends; it begins by telling when it has imported the bench's tasks."""
-        done = subprocess.run(
-            [self.python, "-c", BEGIN + program, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise Failed(f"a sending program failed: {done.stderr[-2000:]}")
-        return done.stdout
+        return output_of([self.python, "-c", BEGIN + program, *arguments], self.folder, self.environment)
 
     def left(self) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
