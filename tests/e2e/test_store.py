@@ -150,25 +150,27 @@ def test_copies_count_as_uploads(tmp_path: pathlib.Path) -> None:
 
         with contextlib.ExitStack() as slow:
             for number in range(256):
-                slow.enter_context(begun_upload(store, f"/busy/{number}"))
-            wait_for(
-                "256 uploads", lambda: s3_api.call(store, "PUT", "/busy/x", body=bytes(100_000)).status == 503
-            )
+                upload, status = begun_upload(store, f"/busy/{number}")
+                slow.enter_context(upload)
+                assert status == 100
+            late, status = begun_upload(store, "/busy/late")
+            late.close()
+            assert status == 503
             answer = copy()
             assert (answer.status, answer.code) == (503, "SlowDown")
         wait_for("room", lambda: copy().status == 200)
 
 
-def begun_upload(store: Store, path: str) -> socket.socket:
-    """Its headers and the first byte of its body are sent."""
+def begun_upload(store: Store, path: str) -> tuple[socket.socket, int]:
+    """Its headers are sent; and what came: 100, the body may follow, or a refusal."""
     host = s3_api.host(store)
-    headers = {"Host": host, "Content-Length": "100000"}
+    headers = {"Host": host, "Content-Length": "100000", "Expect": "100-continue"}
     signed = s3_api.Signer(store).headers("PUT", path, "", headers, "UNSIGNED-PAYLOAD")
     lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
     address, port = host.rsplit(":", 1)
     connection = socket.create_connection((address, int(port)), timeout=30)
-    connection.sendall(f"PUT {path} HTTP/1.1\r\n{lines}\r\nx".encode())
-    return connection
+    connection.sendall(f"PUT {path} HTTP/1.1\r\n{lines}\r\n".encode())
+    return connection, int(connection.recv(4096).split()[1])
 
 
 # ---- how it is started and stopped
