@@ -7,22 +7,16 @@
 //              [--count N]
 //   SCENARIO: send | batch | cycle | round | put | get | raw-post | raw-get
 // Credentials: HEADRACE_KEY_ID and HEADRACE_KEY_SECRET in the environment.
-#include "base/bytes.h"
-#include "base/time.h"
-#include "codec/digest.h"
-#include "codec/sigv4.h"
+#include "signed_request.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <arpa/inet.h>
-#include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
-#include <netinet/tcp.h>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <sys/epoll.h>
@@ -33,7 +27,7 @@
 
 namespace {
 
-using namespace hr;
+using namespace hr::bench;
 
 struct Options {
   std::string scenario;
@@ -47,57 +41,6 @@ struct Options {
   std::size_t bytes = 300;
   int keys_per_connection = 16;
   std::int64_t count = 0;
-};
-
-[[noreturn]] void give_up(const std::string& reason) {
-  fmt::print(stderr, "bench_load: {}\n", reason);
-  std::exit(1);
-}
-
-std::int64_t nanoseconds() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
-}
-
-// Builds whole signed requests.
-class Signer {
- public:
-  explicit Signer(const Options& options) : target_(options.target) {
-    const char* id = std::getenv("HEADRACE_KEY_ID");
-    const char* secret = std::getenv("HEADRACE_KEY_SECRET");
-    if (id == nullptr || secret == nullptr) give_up("HEADRACE_KEY_ID and HEADRACE_KEY_SECRET must be set");
-    credentials_ = {id, secret, {}};
-  }
-
-  std::string sqs(std::string_view action, std::string_view body) const {
-    const std::string name = fmt::format("AmazonSQS.{}", action);
-    const codec::HeaderField headers[] = {
-        {"host", target_}, {"content-type", "application/x-amz-json-1.0"}, {"x-amz-target", name}};
-    return whole("POST", "/", headers, body, "sqs");
-  }
-  std::string s3(std::string_view method, std::string_view path, std::string_view body) const {
-    const codec::HeaderField headers[] = {{"host", target_}};
-    return whole(method, path, headers, body, "s3");
-  }
-
- private:
-  std::string whole(std::string_view method, std::string_view path, codec::HeaderFields headers,
-                    std::string_view body, std::string_view service) const {
-    const std::string hash = to_hex(codec::sha256(body));
-    const auto now = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
-    auto made = codec::sign(method, path, "", headers, credentials_,
-                            {.service = service, .region = "us-east-1", .now = now, .payload_hash = hash});
-    if (!made) give_up(made.error().message);
-    std::string out = fmt::format("{} {} HTTP/1.1\r\n", method, path);
-    for (const auto& header : headers) out += fmt::format("{}: {}\r\n", header.name, header.value);
-    for (const auto& [name, value] : made->add) out += fmt::format("{}: {}\r\n", name, value);
-    out += fmt::format("content-length: {}\r\n\r\n", body.size());
-    return out.append(body);
-  }
-
-  std::string target_;
-  codec::Credentials credentials_;
 };
 
 // What one connection sends next, and what an answer is worth in messages.
@@ -222,7 +165,8 @@ struct Connection {
 
 class Load {
  public:
-  explicit Load(const Options& options) : options_(options), signer_(options), epoll_(epoll_create1(0)) {
+  explicit Load(const Options& options)
+      : options_(options), signer_(options.target), epoll_(epoll_create1(0)) {
     connections_.resize(static_cast<std::size_t>(options.connections));
     int number = 0;
     for (auto& connection : connections_) open(connection, number++);
@@ -243,21 +187,8 @@ class Load {
 
  private:
   void open(Connection& connection, int number) {
-    const std::size_t colon = options_.target.rfind(':');
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(options_.target.substr(colon + 1))));
-    if (inet_pton(AF_INET, options_.target.substr(0, colon).c_str(), &address.sin_addr) != 1 ||
-        (ntohl(address.sin_addr.s_addr) >> 24) != 127) {
-      give_up("the target must be a loopback address");
-    }
-    connection.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(connection.fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-      give_up(fmt::format("cannot connect to {}: {}", options_.target, std::strerror(errno)));
-    }
+    connection.fd = connect_to(options_.target);
     fcntl(connection.fd, F_SETFL, O_NONBLOCK);
-    const int on = 1;
-    setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     connection.scenario = make_scenario(options_, signer_, number);
     epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLET, .data = {.ptr = &connection}};
     epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.fd, &event);
@@ -295,17 +226,9 @@ class Load {
   }
 
   void take_answer(Connection& connection) {
-    const std::size_t head_end = connection.in.find("\r\n\r\n");
-    if (head_end == std::string::npos) return;
-    const std::string_view head = std::string_view(connection.in).substr(0, head_end);
-    const std::size_t length_at = std::min(head.find("Content-Length: "), head.find("content-length: "));
-    const std::size_t length =
-        length_at == head.npos ? 0 : static_cast<std::size_t>(std::atoll(head.data() + length_at + 16));
-    if (connection.in.size() < head_end + 4 + length) return;
-    const std::string_view body = std::string_view(connection.in).substr(head_end + 4, length);
-    if (head.substr(9, 1) != "2")
-      give_up(fmt::format("answered {}: {}", head.substr(0, 60), body.substr(0, 300)));
-    const int worth = connection.scenario->answered(body);
+    const auto body = body_of(connection.in);
+    if (!body) return;
+    const int worth = connection.scenario->answered(*body);
     if (connection.sent_at >= measure_from_) {
       ++requests_;
       messages_ += worth;

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services import Failed, log
+from services import Failed, log, output_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Suite:
         self.flush_ms = flush_ms
         self.results: dict[str, dict[str, Any]] = {}
         self.wanted: list[Ratio] = []
+        self.limits: list[tuple[str, float]] = []  # rows whose median may be so much at most
         self.settings: dict[str, str] = {}
         self.skipped: list[str] = []
         self.failed = False
@@ -61,7 +62,10 @@ class Suite:
         if self.flush_ms == 0:
             return dict(os.environ)
         library = self.build / "bench" / "libbench_flush_delay.so"
-        added = {"LD_PRELOAD": str(library), "HEADRACE_BENCH_FLUSH_US": str(round(self.flush_ms * 1000))}
+        added = {
+            "LD_PRELOAD": str(library),
+            "HEADRACE_BENCH_FLUSH_US": str(round(self.flush_ms * 1000)),
+        }
         return os.environ | added
 
     @contextlib.contextmanager
@@ -81,18 +85,22 @@ class Suite:
     def load(self, scenario: str, target: str, keys: Mapping[str, str], *more: str) -> dict[str, Any]:
         usual = {"--seconds": self.options.seconds, "--warmup": 0.5}
         said = {option.split("=")[0] for option in more}
-        command = [str(self.build / "bench" / "bench_load"), scenario, f"--target={target}", *more]
+        command = [
+            str(self.build / "bench" / "bench_load"),
+            scenario,
+            f"--target={target}",
+            *more,
+        ]
         command += [f"{option}={value}" for option, value in usual.items() if option not in said]
-        done = subprocess.run(
-            command, env={**os.environ, **keys}, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise Failed(f"{' '.join(command)}: {done.stderr.strip()}")
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(output_of(command, self.folder, {**os.environ, **keys}))
         return answer
 
-    def repeat(self, name: str, unit: str, once: Callable[[], float]) -> None:
-        self.in_turns([Row(name, unit, once)])
+    def latency(self, what: str, *more: str, keys: Mapping[str, str] | None = None) -> dict[str, Any]:
+        command = [str(self.build / "bench" / "bench_latency"), what, *more]
+        answer: dict[str, Any] = json.loads(
+            output_of(command, self.folder, self.environment() | (keys or {}))
+        )
+        return answer
 
     def in_turns(self, rows: Sequence[Row]) -> None:
         """One that fails is left out, and the whole run ends with exit code 1."""
@@ -109,7 +117,11 @@ class Suite:
                     self.results.pop(row.name, None)
                     continue
                 all_values = values[row.name]
-                self.results[row.name] = {"unit": row.unit, **spread(all_values), "all": all_values}
+                self.results[row.name] = {
+                    "unit": row.unit,
+                    **spread(all_values),
+                    "all": all_values,
+                }
 
     def ratios(self) -> list[dict[str, Any]]:
         """Of medians; least and most are of the turns, in which both were measured one after the other."""
@@ -137,6 +149,7 @@ class Suite:
             "flush_ms": self.flush_ms,
             "results": self.results,
             "ratios": self.ratios(),
+            "limits": dict(self.limits),
             "settings": self.settings,
             "skipped": self.skipped,
         }
@@ -148,7 +161,11 @@ def quotient(a: float, b: float) -> float:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
+    return {
+        "median": statistics.median(values),
+        "least": min(values),
+        "most": max(values),
+    }
 
 
 def table(suite: Suite) -> str:
@@ -156,13 +173,16 @@ def table(suite: Suite) -> str:
     lines.append(f"{'':<44}{'median':>12}{'least':>12}{'most':>12}  unit")
     for name, row in suite.results.items():
         figures = "".join(figure(row[key]) for key in ("median", "least", "most"))
-        lines.append(f"{name:<44}{figures}  {row['unit']}")
+        lines.append(f"{name:<44}{figures}  {row['unit']}{limit_of(suite, name, row['median'])}".rstrip())
     lines += ["", f"{'':<44}{'against':<44}{'ratio':>8}{'least':>8}{'most':>8}  aim"]
     for row in suite.ratios():
         figures = "".join(f"{short(row[key]):>8}" for key in ("ratio", "least", "most"))
         lines.append(f"{row['what']:<44}{row['against']:<44}{figures}  {aim_of(row)}".rstrip())
     if suite.settings:
-        lines += ["", *(f"{name}: {setting}" for name, setting in suite.settings.items())]
+        lines += [
+            "",
+            *(f"{name}: {setting}" for name, setting in suite.settings.items()),
+        ]
     if suite.skipped:
         lines += ["", *(f"LEFT OUT  {line}" for line in suite.skipped)]
     return "\n".join(lines)
@@ -174,6 +194,13 @@ def figure(value: float) -> str:
 
 def short(value: float) -> str:
     return f"{value:.3f}" if value < 10 else f"{value:.1f}"
+
+
+def limit_of(suite: Suite, name: str, median: float) -> str:
+    for limited, most in suite.limits:
+        if limited == name:
+            return f"  <= {most:g}{'' if median <= most else '  MISSED'}"
+    return ""
 
 
 def aim_of(row: Mapping[str, Any]) -> str:

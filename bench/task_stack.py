@@ -1,11 +1,14 @@
 """Measures tasks end to end: sent by a client, run by `headrace worker` in a child's Python, deleted.
 
-The yardstick is one core of the same Python doing, in a bare loop, what no task can do without: json.loads of
-the arguments, the call, json.dumps of the result. Used by bench/run; needs the wheel that the build makes.
+The yardsticks are one core of the same Python doing, in a bare loop, what no task can do without: json.loads
+of the arguments, the call, json.dumps of the result; the same coroutines under asyncio alone; and a round trip
+between two processes with a flush. Used by bench/run; needs the wheel that the build makes.
 """
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import pathlib
 import signal
@@ -13,29 +16,33 @@ import socket
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
 from typing import Any
 
+from measure import Ratio, Row, Suite
 from services import Failed, output_of
 
 PYTHON = "/usr/bin/python3"
 
-MODULE = '''
-import os, struct, time
+MODULE = """
+import asyncio, os, struct, time
 import headrace
 
 @headrace.task(queue="bench", result="none")
 def nothing(number: int) -> None:
     pass
 
+@headrace.task(queue="bench", result="none")
+async def nap(number: int) -> None:
+    await asyncio.sleep(0.01)
+
 _stamps = os.open(os.environ["BENCH_STAMPS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 @headrace.task(queue="bench", result="none")
 def stamp(sent: int) -> None:
     os.write(_stamps, struct.pack("=qq", sent, time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
-'''
+"""
 
-BARE_LOOP = '''
+BARE_LOOP = """
 import json, sys, time
 def nothing(number): pass
 line = json.dumps({"args": [12345], "kwargs": {}})
@@ -47,14 +54,27 @@ while time.perf_counter() < end:
         json.dumps(nothing(*call["args"], **call["kwargs"]))
     count += 100
 print(count / float(sys.argv[1]))
-'''
+"""
+
+# As many at a time as a child runs when nothing else is said.
+BARE_ASYNCIO = """
+import asyncio, sys, time
+async def nap(number): await asyncio.sleep(0.01)
+async def one_after_another(end):
+    count = 0
+    while time.perf_counter() < end:
+        await nap(count)
+        count += 1
+    return count
+async def main(seconds):
+    end = time.perf_counter() + seconds
+    print(sum(await asyncio.gather(*(one_after_another(end) for _ in range(100)))) / seconds)
+asyncio.run(main(float(sys.argv[1])))
+"""
 
 
-def bare_loop(seconds: float) -> float:
-    done = subprocess.run(
-        [PYTHON, "-c", BARE_LOOP, str(seconds)], capture_output=True, text=True, check=True
-    )
-    return float(done.stdout)
+def bare(program: str, seconds: float) -> float:
+    return float(output_of([PYTHON, "-c", program, str(seconds)], pathlib.Path("/"), os.environ))
 
 
 class Stack:
@@ -69,7 +89,9 @@ class Stack:
         subprocess.run([PYTHON, "-m", "venv", "--without-pip", folder / "venv"], check=True)
         self.python = folder / "venv" / "bin" / "python"
         subprocess.run(
-            [build / "headrace", "python", "install", folder / "venv"], check=True, stdout=subprocess.DEVNULL
+            [build / "headrace", "python", "install", folder / "venv"],
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         config = folder / "headrace.toml"
         config.write_text(
@@ -105,7 +127,11 @@ class Stack:
 
     def run(self, program: str, *arguments: str) -> str:
         """Runs a Python program that sends; it begins by telling when it has imported the bench's tasks."""
-        return output_of([self.python, "-c", BEGIN + program, *arguments], self.folder, self.environment)
+        return output_of(
+            [self.python, "-c", BEGIN + program, *arguments],
+            self.folder,
+            self.environment,
+        )
 
     def left(self) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -125,13 +151,28 @@ class Stack:
         self.wait_empty()
         return count / (time.perf_counter() - began)
 
-    def delays_ms(self, program: str, count: int) -> list[float]:
-        """From just before the send to the handler's first line, for each task."""
+    def delays_us(self, pause: float, count: int) -> list[float]:
+        """From just before the send to the handler's first line, for each task; sorted."""
         self.stamps.write_bytes(b"")
-        self.run(program, str(count))
+        self.run(STAMPED.format(pause=pause), str(count))
         self.wait_empty()
         stamps = memoryview(self.stamps.read_bytes()).cast("q")
-        return sorted((stamps[i + 1] - stamps[i]) / 1e6 for i in range(0, len(stamps), 2))
+        return sorted((stamps[i + 1] - stamps[i]) / 1e3 for i in range(0, len(stamps), 2))
+
+    def requests_each(self, program: str, count: int) -> float:
+        """Requests to SQS for each task: the worker's, and at most one for ten that are sent."""
+        before = self._requests()
+        self.per_second(program, count)
+        return (self._requests() - before) / count + 0.1
+
+    def _requests(self) -> int:
+        connection = http.client.HTTPConnection("worker")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(self.folder / "state" / "run" / "worker-default.sock"))
+        connection.request("GET", "/status")
+        requests = json.loads(connection.getresponse().read())["requests"]
+        connection.close()
+        return int(requests["sqs"])
 
     def memory_mib(self) -> float:
         """Proportional set size of the store, the worker and its child."""
@@ -160,6 +201,7 @@ def _tree_pss_kib(pid: int) -> int:
 BEGIN = "import time, sys, bench_tasks as tasks\nprint(time.perf_counter())\n"
 ONE_BY_ONE = "for number in range(int(sys.argv[1])): tasks.nothing.delay(number)"
 AT_ONCE = "tasks.nothing.many([(number,) for number in range(int(sys.argv[1]))])"
+NAPS = "tasks.nap.many([(number,) for number in range(int(sys.argv[1]))])"
 STAMPED = """
 for _ in range(int(sys.argv[1])):
     tasks.stamp.delay(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
@@ -167,21 +209,70 @@ for _ in range(int(sys.argv[1])):
 """
 
 
-def measure(repeat: Callable[[str, str, Callable[[], float]], None], stack: Stack, seconds: float) -> None:
-    """`repeat(name, unit, once)` runs one measurement as often as the suite repeats."""
-    repeat("bare Python loop", "tasks/s", lambda: bare_loop(seconds))
+def flush_and_round_trip_us(suite: Suite, store: Any) -> float:
+    """The least that a task from an idle client to an idle child costs: one flush, and one round trip."""
+    limits = suite.latency("limits", f"--path={store.folder}")
+    return float(limits["socket_pair"]["p50_us"] + limits["append_and_flush"]["p50_us"])
+
+
+def measure(suite: Suite, stack: Stack) -> None:
+    seconds: float = suite.options.seconds
+    many, single, naps = int(15_000 * seconds), int(300 * seconds), int(3_000 * seconds)
     stack.per_second(AT_ONCE, 2_000)
-    repeat("no-op tasks, many()", "tasks/s", lambda: stack.per_second(AT_ONCE, int(15_000 * seconds)))
-    repeat("no-op tasks, delay()", "tasks/s", lambda: stack.per_second(ONE_BY_ONE, int(300 * seconds)))
-    repeat(
-        "delay() to start, idle, median",
-        "ms",
-        lambda: statistics.median(stack.delays_ms(STAMPED.format(pause=0.05), 40)),
+    rate = stack.per_second(ONE_BY_ONE, single) / 2
+
+    def p99_at_half_load() -> float:
+        delays = stack.delays_us(1 / rate, int(rate * seconds))
+        return delays[int(len(delays) * 0.99)]
+
+    suite.in_turns(
+        [
+            Row("bare Python loop", "tasks/s", lambda: bare(BARE_LOOP, seconds)),
+            Row(
+                "no-op tasks, many()",
+                "tasks/s",
+                lambda: stack.per_second(AT_ONCE, many),
+            ),
+            Row(
+                "no-op tasks, delay()",
+                "tasks/s",
+                lambda: stack.per_second(ONE_BY_ONE, single),
+            ),
+            Row(
+                "asyncio alone, 10 ms each",
+                "tasks/s",
+                lambda: bare(BARE_ASYNCIO, seconds),
+            ),
+            Row("async tasks of 10 ms", "tasks/s", lambda: stack.per_second(NAPS, naps)),
+            Row(
+                "round trip and flush",
+                "us",
+                lambda: flush_and_round_trip_us(suite, stack.store),
+            ),
+            Row(
+                "delay() to start, idle, median",
+                "us",
+                lambda: statistics.median(stack.delays_us(0.03, 60)),
+            ),
+            Row("delay() to start, half load, p99", "us", p99_at_half_load),
+            Row(
+                "requests to SQS, a task and its sending",
+                "",
+                lambda: stack.requests_each(AT_ONCE, many),
+            ),
+            Row("memory: store, worker, one child", "MiB", stack.memory_mib),
+        ]
     )
-    rate = stack.per_second(ONE_BY_ONE, int(300 * seconds)) / 2
-    repeat(
-        "delay() to start, half load, median",
-        "ms",
-        lambda: statistics.median(stack.delays_ms(STAMPED.format(pause=1 / rate), int(rate * seconds))),
-    )
-    repeat("memory: store, worker, one child", "MiB", stack.memory_mib)
+    suite.wanted += [
+        Ratio("no-op tasks, many()", "bare Python loop", 0.12),
+        Ratio("no-op tasks, delay()", "bare Python loop"),
+        Ratio("async tasks of 10 ms", "asyncio alone, 10 ms each", 0.5),
+        Ratio("delay() to start, idle, median", "round trip and flush", 10, below=True),
+        Ratio(
+            "delay() to start, half load, p99",
+            "delay() to start, idle, median",
+            5,
+            below=True,
+        ),
+    ]
+    suite.limits.append(("requests to SQS, a task and its sending", 0.35))
