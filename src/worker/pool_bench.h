@@ -21,16 +21,16 @@ inline constexpr ByteView kReady =
 // Time moves only when it is told to.
 class Bench : public ::testing::Test {
  protected:
-  explicit Bench(std::uint32_t children = 1, Duration lease = 60s) {
+  explicit Bench(std::uint32_t children = 1, Duration lease = 60s, ByteView ready = kReady) {
     PoolOptions options;
     options.name = "default";
     options.processes = {children, children};
     options.lease = lease;
     pool_.emplace(options, entropy_);
     pool_->start(now());
-    said(next<Spawn>().child, kReady);
+    said(next<Spawn>().child, ready);
     next<Prepare>();
-    for (std::uint32_t i = 1; i < children; ++i) said(next<Spawn>().child, kReady);
+    for (std::uint32_t i = 1; i < children; ++i) said(next<Spawn>().child, ready);
     pool_->prepared({"default"}, 1'000, now());
   }
 

@@ -143,6 +143,7 @@ void Pool::judge(Held& held, Instant now) {
     return end_back(held, End::kPark, kUnknownTaskDelay, now);
   }
   held.spec = spec;
+  ++(spec->async ? queues_[held.queue].async_came : queues_[held.queue].plain_came);
   if (!held.job().event.empty()) held.jobs[held.at].call.keep_result = spec->keep_result;
   if (held.mark.crashes >= task::kCrashesMax || (vanished && held.mark.attempts > spec->retry.retries)) {
     return end_dead(held, "crashed", now);

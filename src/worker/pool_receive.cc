@@ -96,7 +96,9 @@ void Pool::received(OpId id, Outcome<std::vector<Message>> messages, Instant now
     queue.failures = 0;
     if (!messages->empty()) hungry_ = true;
     if (messages->empty() && !op.cancelled) hungry_ = false;
+    queue.async_came = queue.plain_came = 0;
     for (Message& message : *messages) accept(std::move(message), op.queue, op.sent, now);
+    if (queue.async_came + queue.plain_came != 0) queue.async = queue.plain_came == 0;
   }
   settle(now);
 }

@@ -46,6 +46,29 @@ TEST_F(Bench, a_result_of_a_lost_lease_is_not_committed) {
   EXPECT_FALSE(maybe<PutObject>());
 }
 
+// One queue for tasks that run beside each other and for one that does not.
+class MixedQueue : public Bench {
+ protected:
+  MixedQueue()
+      : Bench(1, 60s,
+              R"({"op":"ready","version":"0.1.0","tasks":[{"name":"t","timeout":300,"queue":"default"},)"
+              R"({"name":"nap","timeout":30,"async":true,"queue":"default"}],"triggers":[]})") {}
+  static Message nap(int number) {
+    return {std::to_string(number), std::to_string(number),
+            fmt::format(R"({{"headrace":1,"id":"n{}","task":"nap","args":[1],"sent":5}})", number), 1};
+  }
+};
+
+TEST_F(MixedQueue, as_many_are_asked_for_as_run_at_once_while_only_such_come) {
+  receive({nap(1)});
+  EXPECT_EQ(next<Receive>().max, 99);
+}
+
+TEST_F(MixedQueue, one_that_runs_alone_among_them_and_no_more_is_asked_for) {
+  receive({nap(1), {"m", "r", envelope(), 1}});
+  EXPECT_FALSE(maybe<Receive>());
+}
+
 TEST_F(Bench, a_message_is_deleted_only_after_its_result_is_stored) {
   receive(envelope());
   said(next<WriteFrame>().child, R"({"op":"done","id":"j","result":[2]})");
