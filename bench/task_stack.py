@@ -1,8 +1,8 @@
 """Measures tasks end to end: sent by a client, run by `headrace worker` in a child's Python, deleted.
 
-The yardsticks are one core of the same Python doing, in a bare loop, what no task can do without (json.loads
-of the arguments, the call, json.dumps of the result); the same coroutines under asyncio alone; and a round trip
-between two processes with a flush. Used by bench/run; needs the wheel that the build makes.
+The yardsticks are one core of the same Python doing, in a bare loop, what no task can do without
+(json.loads of the arguments, the call, json.dumps of the result); the same coroutines under asyncio alone;
+and a round trip between two processes with a flush. Used by bench/run; needs the wheel that the build makes.
 """
 
 from __future__ import annotations
