@@ -17,7 +17,7 @@ import s3_api
 from store_process import Store
 
 MODEL = botocore.session.get_session().get_service_model("s3")
-# An Object Lambda function's answer: it goes to an endpoint of its own. Directory buckets are another service.
+# An Object Lambda function answers at an endpoint of its own; directory buckets are another service.
 ELSEWHERE = {"WriteGetObjectResponse", "ListDirectoryBuckets"}
 DONE = {
     *("AbortMultipartUpload", "CompleteMultipartUpload", "CopyObject", "CreateBucket"),
