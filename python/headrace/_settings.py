@@ -1,7 +1,8 @@
 """Where the services are, and with which keys: from configure(), the environment, the state folder that
 `headrace up` keeps, or the configuration file, in this order; keys at last from AWS_ACCESS_KEY_ID and its
-companions. Services of Amazon: as AWS's own tools find them. The program's own commands do the same
-(src/headrace/client_settings.h)."""
+companions. Services of Amazon: as AWS's own tools find them. Where one of the two is ours and the other
+Amazon's, services.region is of Amazon's, and everything else that is said is of ours. The program's own
+commands do the same (src/headrace/client_settings.h)."""
 
 from __future__ import annotations
 
@@ -81,9 +82,7 @@ def read_client_file(config: pathlib.Path | None) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def endpoint_of(
-    client: Mapping[str, Any], table: Mapping[str, Any], config: pathlib.Path | None
-) -> str:
+def endpoint_of(client: Mapping[str, Any], table: Mapping[str, Any], config: pathlib.Path | None) -> str:
     named = os.environ.get("HEADRACE_ENDPOINT")
     if named:
         return named
@@ -130,8 +129,9 @@ def local_keys(client: Mapping[str, Any], store: Mapping[str, Any], config: path
 
 
 def local_place(
-    overrides: Mapping[str, str], table: Mapping[str, Any], config: pathlib.Path | None
+    overrides: Mapping[str, str], table: Mapping[str, Any], config: pathlib.Path | None, alone: bool
 ) -> Place:
+    """`alone`: the other service is Amazon's."""
     client = read_client_file(config)
     store, services = table.get("store", {}), table.get("services", {})
     keys = named_keys(overrides) or local_keys(client, store, config)
@@ -139,17 +139,24 @@ def local_place(
         overrides.get("region")
         or os.environ.get("HEADRACE_REGION")
         or client.get("region")
-        or services.get("region")
+        or (None if alone else services.get("region"))
         or store.get("region")
     )
     endpoint = overrides.get("endpoint") or endpoint_of(client, table, config)
     return Place(endpoint, str(region or DEFAULT_REGION), keys)
 
 
-def aws_places(overrides: Mapping[str, str], services: Mapping[str, Any]) -> tuple[Place, Place]:
-    """SQS and S3."""
-    region = overrides.get("region") or os.environ.get("HEADRACE_REGION") or services.get("region")
-    endpoint = overrides.get("endpoint") or os.environ.get("HEADRACE_ENDPOINT") or services.get("endpoint")
+def aws_places(
+    overrides: Mapping[str, str], services: Mapping[str, Any], alone: bool
+) -> tuple[Place, Place]:
+    """SQS and S3. `alone`: only one of them, and the other is ours."""
+    region, endpoint, keys = services.get("region"), None, None
+    if not alone:
+        region = overrides.get("region") or os.environ.get("HEADRACE_REGION") or region
+        endpoint = (
+            overrides.get("endpoint") or os.environ.get("HEADRACE_ENDPOINT") or services.get("endpoint")
+        )
+        keys = named_keys(overrides)
     try:
         aws = _native.Aws(
             region=str(region or ""),
@@ -159,8 +166,7 @@ def aws_places(overrides: Mapping[str, str], services: Mapping[str, Any]) -> tup
         )
     except ValueError as error:
         raise Unavailable(str(error)) from None
-    keys = named_keys(overrides) or aws
-    return Place(aws.sqs, aws.region, keys), Place(aws.s3, aws.region, keys)
+    return Place(aws.sqs, aws.region, keys or aws), Place(aws.s3, aws.region, keys or aws)
 
 
 def resolve(overrides: Mapping[str, str]) -> Settings:
@@ -172,9 +178,10 @@ def resolve(overrides: Mapping[str, str]) -> Settings:
     for choice in said:
         if choice not in ("local", "aws"):
             raise Unavailable(f'{config}: services: "{choice}" is neither "local" nor "aws"')
-    aws: tuple[Place, ...] = aws_places(overrides, services) if "aws" in said else ()
+    alone = said[0] != said[1]
+    aws: tuple[Place, ...] = aws_places(overrides, services, alone) if "aws" in said else ()
     sqs, s3 = (
-        local_place(overrides, table, config) if choice == "local" else aws[index]
+        local_place(overrides, table, config, alone) if choice == "local" else aws[index]
         for index, choice in enumerate(said)
     )
     app = overrides.get("app") or read_client_file(config).get("app") or table.get("app", {}).get("name")

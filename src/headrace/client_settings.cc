@@ -79,15 +79,16 @@ Result<remote::ServicePlace> local_place(ClientSettings& settings, const std::st
   return out;
 }
 
-// `keys`: a file that somebody named; empty: they are searched for.
-Status add_aws(ClientSettings& settings, const std::string& named, const std::string& keys) {
+// What somebody said of Amazon's services; what is empty is searched for.
+struct SaidOfAws {
+  std::string endpoint, region, keys;
+};
+Status add_aws(ClientSettings& settings, const SaidOfAws& named) {
   const ServicesConfig& said = settings.config.services;
   const auto outside = remote::make_host_outside();
-  auto found =
-      remote::find_aws_settings(*outside, {.region = first_of({environment("HEADRACE_REGION"), said.region}),
-                                           .endpoint = named,
-                                           .fips = said.fips,
-                                           .dual_stack = said.dual_stack});
+  auto found = remote::find_aws_settings(
+      *outside,
+      {.region = named.region, .endpoint = named.endpoint, .fips = said.fips, .dual_stack = said.dual_stack});
   if (!found) return std::unexpected(std::move(found).error().in("[services] of " + settings.config.file));
   settings.services.aws = std::move(*found);
   const remote::AwsSettings& aws = settings.services.aws;
@@ -95,10 +96,10 @@ Status add_aws(ClientSettings& settings, const std::string& named, const std::st
     if (sqs ? said.local_sqs : said.local_s3) continue;
     remote::ServicePlace& place = sqs ? settings.services.sqs : settings.services.s3;
     place.region = aws.region;
-    place.searched = keys.empty();
+    place.searched = named.keys.empty();
     HR_ASSIGN(place.endpoint, remote::parse_endpoint(sqs ? aws.sqs : aws.s3));
-    if (keys.empty()) continue;
-    HR_ASSIGN(place.credentials, find_credentials(settings, keys));
+    if (named.keys.empty()) continue;
+    HR_ASSIGN(place.credentials, find_credentials(settings, named.keys));
   }
   return {};
 }
@@ -140,19 +141,25 @@ Result<ClientSettings> find_services(const ClientFlags& flags) {
   const std::string keys = first_of({flags.keys, environment("HEADRACE_KEYS")});
   const ServicesConfig& said = config.services;
   out.aws = !said.local_sqs || !said.local_s3;
-  out.named_endpoint = !named.empty() || !said.endpoint.empty();
-  out.region = first_of({environment("HEADRACE_REGION"), client.region, said.region, config.store.region});
+  const bool each_its_own = said.local_sqs != said.local_s3;
+  const std::string region = environment("HEADRACE_REGION");
+  out.told_endpoint = first_of({named, said.endpoint});
+  out.region = first_of({region, client.region, each_its_own ? "" : said.region, config.store.region});
   if (said.local_sqs || said.local_s3) {
     const std::string endpoint = first_of({named, client.socket.empty() ? "" : "unix:" + client.socket,
                                            client.endpoint, said.endpoint, "http://" + config.store.listen});
     const std::string own = installed ? host::Paths(out.state).keys() : "";
     HR_ASSIGN(const remote::ServicePlace place,
               local_place(out, endpoint, first_of({keys, client.keys, own})));
+    out.told_endpoint = place.endpoint.text;
     if (said.local_sqs) out.services.sqs = place;
     if (said.local_s3) out.services.s3 = place;
   }
-  if (out.aws) {
-    HR_TRY(add_aws(out, first_of({named, said.endpoint}), keys));
+  if (each_its_own) {
+    HR_TRY(add_aws(out, {.endpoint = "", .region = said.region, .keys = ""}));
+  } else if (out.aws) {
+    HR_TRY(add_aws(out,
+                   {.endpoint = out.told_endpoint, .region = first_of({region, said.region}), .keys = keys}));
     out.region = out.services.aws.region;
   }
   out.endpoint = out.services.sqs.endpoint.text;

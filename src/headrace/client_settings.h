@@ -2,7 +2,9 @@
 // put into the environment, else STATE/client.json beside the configuration file (an installed host's state
 // is /var/lib/headrace), else [services] and [store] of that file; credentials at last from AWS_ACCESS_KEY_ID
 // and its companions. Services of Amazon: from [services], else as AWS's own tools find them
-// (remote/aws_settings.h). headrace._settings does the same, but for an installed host.
+// (remote/aws_settings.h). Where one of the two is ours and the other Amazon's, services.region is of
+// Amazon's, and everything else that is said is of ours. headrace._settings does the same, but for an
+// installed host.
 #pragma once
 
 #include "base/result.h"
@@ -24,10 +26,10 @@ struct ClientSettings {
   std::string state;     // the state folder, absolute; it may not exist
   std::string endpoint;  // of SQS, as above
   std::string keys;      // where the credentials came from; empty: the environment, or they are searched for
-  std::string region;
+  std::string region;    // of the endpoint above all: ours, where one of the two is
   remote::ServicesSetup services;
-  bool aws = false;             // one of the two is Amazon's
-  bool named_endpoint = false;  // by the command line, the environment or [services]
+  std::string told_endpoint;  // for HEADRACE_ENDPOINT of others; empty: Amazon's, which they find as we did
+  bool aws = false;           // one of the two is Amazon's
 };
 
 // headrace.toml that HEADRACE_CONFIG names, else that of this folder or of the nearest one above; "" if none.

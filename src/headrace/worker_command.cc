@@ -55,8 +55,7 @@ std::vector<std::string> environment_of(const ClientSettings& settings, const Po
   };
   add("HEADRACE_CONFIG", settings.config.file);
   add("HEADRACE_STATE", settings.state);
-  // Where Amazon's are, a child finds out as we did.
-  if (!settings.aws || settings.named_endpoint) add("HEADRACE_ENDPOINT", settings.endpoint);
+  add("HEADRACE_ENDPOINT", settings.told_endpoint);
   add("HEADRACE_KEYS", settings.keys);
   add("HEADRACE_REGION", settings.region);
   add("HEADRACE_VERSION", kVersion);
@@ -132,7 +131,7 @@ Result<worker::WorkerSetup> setup_of(const WorkerFlags& flags) {
                .folder = settings.config.app.root,
                .environment = environment_of(settings, pool)};
   out.services = settings.services;
-  if (settings.aws) out.create = worker::Create::kNothing;
+  out.create = {.queues = settings.config.services.local_sqs, .buckets = settings.config.services.local_s3};
   out.control = flags.control.empty() ? fmt::format("{}/run/worker-{}.sock", settings.state, pool.name)
                                       : std::filesystem::absolute(flags.control).string();
   out.results_kept = settings.config.app.results_kept;

@@ -70,12 +70,27 @@ net::Task<Answer<Bytes>> known_queue(remote::Sqs& sqs, Bytes name, std::vector<B
   co_return Bytes();
 }
 
-net::Task<Answer<void>> look_for_bucket(remote::S3& s3, Bytes name, std::vector<Bytes>& missing) {
+net::Task<Answer<void>> need_bucket(remote::S3& s3, Bytes name, bool create, std::vector<Bytes>& missing) {
+  if (create) {
+    const auto made = co_await s3.create_bucket(name);
+    if (!made) co_return about("bucket " + name, made.error());
+    co_return Answer<void>();
+  }
   const auto found = co_await s3.list(name, "control/");  // not HEAD, whose refusals have no reason
   if (found) co_return Answer<void>();
   if (found.error().kind != FaultKind::kMissing) co_return about("bucket " + name, found.error());
   missing.push_back("bucket " + name);
   co_return Answer<void>();
+}
+
+net::Task<Answer<QueueUrls>> need_queue(remote::Sqs& sqs, Bytes name, bool create,
+                                        std::vector<Bytes>& missing) {
+  if (create) co_return co_await ensure_pair(sqs, name);
+  auto dead = co_await known_queue(sqs, task::dead_queue(name), missing);
+  if (!dead) co_return std::unexpected(dead.error());
+  auto url = co_await known_queue(sqs, name, missing);
+  if (!url) co_return std::unexpected(url.error());
+  co_return QueueUrls{std::move(*url), std::move(*dead)};
 }
 
 net::Task<Answer<void>> look_for_rule(remote::S3& s3, TriggerSetup trigger, std::vector<Bytes>& missing) {
@@ -91,25 +106,43 @@ net::Task<Answer<void>> look_for_rule(remote::S3& s3, TriggerSetup trigger, std:
   co_return Answer<void>();
 }
 
-// What there is, without a change to anything.
-net::Task<Answer<std::map<Bytes, QueueUrls>>> find_services(remote::Sqs& sqs, remote::S3& s3,
-                                                            const Setup& setup) {
+net::Task<Answer<void>> need_rule(remote::Sqs& sqs, remote::S3& s3, TriggerSetup trigger, Bytes queue_url,
+                                  bool create, std::vector<Bytes>& missing) {
+  if (!create) co_return co_await look_for_rule(s3, std::move(trigger), missing);
+  const auto arn = co_await arn_of(sqs, std::move(queue_url));
+  if (!arn) co_return std::unexpected(arn.error());
+  wire::S3QueueRule rule = std::move(trigger.rule);
+  rule.queue_arn = *arn;
+  co_return co_await ensure_rule(s3, std::move(trigger.bucket), std::move(rule));
+}
+
+}  // namespace
+
+net::Task<Answer<std::map<Bytes, QueueUrls>>> prepare_services(remote::Sqs& sqs, remote::S3& s3,
+                                                               const Setup& setup, Create create) {
+  if (!setup.triggers.empty() && create.queues != create.buckets) {
+    co_return std::unexpected(Fault{
+        FaultKind::kRefused, 0, "",
+        fmt::format("{} is declared for events of bucket {}, which reach a queue only where services.sqs "
+                    "and services.s3 are the same",
+                    setup.triggers.front().queue, setup.triggers.front().bucket)});
+  }
   std::vector<Bytes> missing;
-  if (const auto looked = co_await look_for_bucket(s3, setup.bucket, missing); !looked) {
-    co_return std::unexpected(looked.error());
+  if (const auto there = co_await need_bucket(s3, setup.bucket, create.buckets, missing); !there) {
+    co_return std::unexpected(there.error());
   }
   std::map<Bytes, QueueUrls> urls;
   for (const Bytes& name : setup.queues) {
-    auto dead = co_await known_queue(sqs, task::dead_queue(name), missing);
-    if (!dead) co_return std::unexpected(dead.error());
-    auto url = co_await known_queue(sqs, name, missing);
-    if (!url) co_return std::unexpected(url.error());
-    urls[name] = QueueUrls{std::move(*url), std::move(*dead)};
+    auto pair = co_await need_queue(sqs, name, create.queues, missing);
+    if (!pair) co_return std::unexpected(pair.error());
+    urls[name] = std::move(*pair);
   }
   for (const TriggerSetup& trigger : setup.triggers) {
-    auto looked = co_await look_for_bucket(s3, trigger.bucket, missing);
-    if (looked) looked = co_await look_for_rule(s3, trigger, missing);
-    if (!looked) co_return std::unexpected(looked.error());
+    auto there = co_await need_bucket(s3, trigger.bucket, create.buckets, missing);
+    if (there) {
+      there = co_await need_rule(sqs, s3, trigger, urls.at(trigger.queue).url, create.buckets, missing);
+    }
+    if (!there) co_return std::unexpected(there.error());
   }
   if (missing.empty()) co_return urls;
   co_return std::unexpected(Fault{
@@ -117,35 +150,6 @@ net::Task<Answer<std::map<Bytes, QueueUrls>>> find_services(remote::Sqs& sqs, re
       fmt::format("on Amazon a worker creates nothing, and these are missing: {}; docs/aws.md says how to "
                   "make them",
                   fmt::join(missing, ", "))});
-}
-
-}  // namespace
-
-net::Task<Answer<std::map<Bytes, QueueUrls>>> prepare_services(remote::Sqs& sqs, remote::S3& s3,
-                                                               const Setup& setup, Create create) {
-  if (create == Create::kNothing) co_return co_await find_services(sqs, s3, setup);
-  if (const auto made = co_await s3.create_bucket(setup.bucket); !made) {
-    co_return about("bucket " + setup.bucket, made.error());
-  }
-  std::map<Bytes, QueueUrls> urls;
-  for (const Bytes& name : setup.queues) {
-    auto pair = co_await ensure_pair(sqs, name);
-    if (!pair) co_return std::unexpected(pair.error());
-    urls[name] = std::move(*pair);
-  }
-  for (const TriggerSetup& trigger : setup.triggers) {
-    if (const auto made = co_await s3.create_bucket(trigger.bucket); !made) {
-      co_return about("bucket " + trigger.bucket, made.error());
-    }
-    const auto arn = co_await arn_of(sqs, urls.at(trigger.queue).url);
-    if (!arn) co_return std::unexpected(arn.error());
-    wire::S3QueueRule rule = trigger.rule;
-    rule.queue_arn = *arn;
-    if (const auto set = co_await ensure_rule(s3, trigger.bucket, std::move(rule)); !set) {
-      co_return std::unexpected(set.error());
-    }
-  }
-  co_return urls;
 }
 
 net::Task<Answer<bool>> honours_conditions(remote::S3& s3, Bytes bucket) {

@@ -34,7 +34,7 @@ struct WorkerSetup {
   std::vector<Bytes> queues;
   ChildSetup child;
   remote::ServicesSetup services;
-  Create create = Create::kMissing;
+  Create create;
   std::string control;    // a unix socket's path
   std::string operators;  // a group whose members may change things there; empty: none
   Duration drain = 30s;

@@ -23,10 +23,11 @@ QUEUES = ("default",)
 @dataclass
 class AmazonPlace(Place):
     proxy: FaultProxy | None = None
+    services: str = SERVICES
     variables: dict[str, str] = field(default_factory=dict)
 
     def write(self, source: str, more: str = "", python: str = "") -> Place:
-        return super().write(source, more + "\n" + SERVICES, *([python] if python else []))
+        return super().write(source, more + "\n" + self.services, *([python] if python else []))
 
     def start_store(self) -> None:
         super().start_store()
@@ -37,15 +38,18 @@ class AmazonPlace(Place):
 
     def prepare(self, *queues: str) -> None:
         """What `docs/aws.md` has a person do."""
+        self.make_queues(*queues or QUEUES)
+        self.client("s3").create_bucket(Bucket="headrace-shop")
+
+    def make_queues(self, *queues: str) -> None:
         sqs = self.client("sqs")
-        for name in queues or QUEUES:
+        for name in queues:
             dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
             arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"][
                 "QueueArn"
             ]
             redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1000})
             sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": redrive})
-        self.client("s3").create_bucket(Bucket="headrace-shop")
 
     def with_keys(self) -> dict[str, str]:
         assert self.store

@@ -4,6 +4,7 @@ refusals, and that a network which delays, drops and repeats loses nothing."""
 from __future__ import annotations
 
 import calendar
+import contextlib
 import json
 import os
 import pathlib
@@ -54,7 +55,10 @@ def test_keys_come_from_an_instance_as_well(place: AmazonPlace) -> None:
     started(place)
     assert place.store
     metadata = instance(place.store.key_id, place.store.secret)
-    place.variables |= {"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url}
+    place.variables |= {
+        "AWS_EC2_METADATA_DISABLED": "",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url,
+    }
     place.worker()
     done = place.run_python(SEND)
     assert done.stdout == "42\n", done.stderr
@@ -63,7 +67,9 @@ def test_keys_come_from_an_instance_as_well(place: AmazonPlace) -> None:
     metadata.stop()
 
 
-def test_a_role_is_assumed_by_web_identity_and_by_profile(place: AmazonPlace, tmp_path: pathlib.Path) -> None:
+def test_a_role_is_assumed_by_web_identity_and_by_profile(
+    place: AmazonPlace, tmp_path: pathlib.Path
+) -> None:
     started(place)
     assert place.store
     said: list[str] = []
@@ -90,7 +96,9 @@ def test_a_role_is_assumed_by_web_identity_and_by_profile(place: AmazonPlace, tm
         "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
         "AWS_ROLE_ARN": "arn:aws:iam::1:role/w",
     }
-    ask = "import headrace; from headrace._services import services; print(services().queue_url('default'))"
+    ask = (
+        "import headrace; from headrace._services import services; print(services().queue_url('default'))"
+    )
     for more, action in (
         (identity, "AssumeRoleWithWebIdentity"),
         ({"AWS_CONFIG_FILE": str(tmp_path / "config")}, "AssumeRole signed"),
@@ -137,7 +145,10 @@ def test_keys_that_ran_out_are_replaced_and_the_call_is_made_again(place: Amazon
     started(place)
     assert place.store and place.proxy
     metadata = instance(place.store.key_id, place.store.secret)
-    place.variables |= {"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url}
+    place.variables |= {
+        "AWS_EC2_METADATA_DISABLED": "",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url,
+    }
     worker = place.worker()
     expired = threading.Event()
     expired.set()
@@ -187,7 +198,9 @@ def test_a_clock_that_is_wrong_is_told_once_and_lived_with(place: AmazonPlace) -
 
 
 @pytest.mark.parametrize("seed", [1])
-def test_a_network_that_misbehaves_loses_no_job_and_runs_none_twice(place: AmazonPlace, seed: int) -> None:
+def test_a_network_that_misbehaves_loses_no_job_and_runs_none_twice(
+    place: AmazonPlace, seed: int
+) -> None:
     source = RECORD + (
         "@headrace.task(retries=5)\ndef step(x: int) -> int:\n"
         "    record('start')\n    time.sleep(0.02)\n    record('end')\n    return x\n"
@@ -197,7 +210,11 @@ def test_a_network_that_misbehaves_loses_no_job_and_runs_none_twice(place: Amazo
     place.variables |= place.with_keys()
     draw = random.Random(seed)
     calm = threading.Event()
-    busy = {"ReceiveMessage": (403, "RequestThrottled"), "PUT": (503, "SlowDown"), "GET": (503, "SlowDown")}
+    busy = {
+        "ReceiveMessage": (403, "RequestThrottled"),
+        "PUT": (503, "SlowDown"),
+        "GET": (503, "SlowDown"),
+    }
 
     def decide(request: Request) -> Fault:
         if calm.is_set() or draw.random() > 0.35:
@@ -281,12 +298,25 @@ def test_a_drain_ends_long_polls_at_once_and_gives_back_what_they_bring(place: A
     assert place.depth() == 0
 
 
-def test_up_runs_everything_but_a_store(place: AmazonPlace) -> None:
-    started(place).variables |= place.with_keys()
+@contextlib.contextmanager
+def an_up(place: AmazonPlace) -> Iterator[tuple[up_process.Up, up_process.Place]]:
+    """`headrace up` with what the place says of Amazon."""
     here = up_process.Place(place.folder)
     up = here.start("env", *(f"{name}={value}" for name, value in place.environment().items()))
     try:
         up.wait_until_ready()
+        yield up, here
+        up.process.send_signal(signal.SIGTERM)
+        assert up.process.wait(timeout=up_process.STOP_WITHIN_S) == 0, here.said
+    finally:
+        up.stop(signal.SIGKILL)
+        for pid in here.processes():
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_up_runs_everything_but_a_store(place: AmazonPlace) -> None:
+    started(place).variables |= place.with_keys()
+    with an_up(place) as (up, here):
         assert up.ready()["endpoint"] == ""
         assert {"nginx", "api", "worker-default"} <= set(re.findall(r"role=(\S+)", here.said))
         assert "role=store" not in here.said and not (here.state / "client.json").exists()
@@ -302,12 +332,45 @@ def test_up_runs_everything_but_a_store(place: AmazonPlace) -> None:
             check=True,
         )
         assert json.loads(told.stdout)["pools"][0]["status"]["counts"]["done"] == 1
-        up.process.send_signal(signal.SIGTERM)
-        assert up.process.wait(timeout=up_process.STOP_WITHIN_S) == 0, here.said
-    finally:
-        up.stop(signal.SIGKILL)
-        for pid in here.processes():
-            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("ours", ["sqs", "s3"])
+def test_one_service_may_be_ours_and_the_other_amazons(place: AmazonPlace, ours: str) -> None:
+    """Each is asked with its own keys and region; the worker makes what is ours, and nothing at Amazon."""
+    theirs = "s3" if ours == "sqs" else "sqs"
+    place.services = f'[services]\n{ours} = "local"\n{theirs} = "aws"\nregion = "us-east-1"\n'
+    place.write(DOUBLE).start_store()
+    with (place.folder / "headrace.toml").open("a") as config:
+        config.write('listen = "127.0.0.1:0"\nregion = "eu-west-1"\n')
+    place.variables |= place.with_keys()
+    if theirs == "sqs":
+        place.make_queues("default")
+    else:
+        place.client("s3").create_bucket(Bucket="headrace-shop")
+    with an_up(place) as (up, _):
+        assert up.ready()["endpoint"] != ""
+        done = place.run_python(SEND)
+        assert done.stdout == "42\n", done.stderr
+    queues = place.client("sqs").list_queues().get("QueueUrls", [])
+    buckets = place.client("s3").list_buckets()["Buckets"]
+    assert (len(queues), len(buckets)) == ((2, 0) if theirs == "sqs" else (0, 1))
+
+
+def test_events_need_both_services_at_one_place(place: AmazonPlace) -> None:
+    place.services = '[services]\nsqs = "aws"\ns3 = "local"\nregion = "us-east-1"\n'
+    place.write(
+        "@headrace.on('s3:ObjectCreated:*', bucket='inbox')\ndef came(event): pass\n"
+    ).start_store()
+    place.variables |= place.with_keys()
+    assert place.store
+    place.variables |= {
+        "HEADRACE_ENDPOINT": place.store.endpoint,
+        "HEADRACE_KEYS": f"{place.folder}/store/keys.toml",
+    }
+    worker = place.worker(ready=False)
+    assert worker.process.wait(60) == 2
+    assert "events of bucket inbox" in worker.text()
+    assert "where services.sqs and services.s3 are the same" in worker.text()
 
 
 def test_a_program_gives_the_keys(place: AmazonPlace, tmp_path: pathlib.Path) -> None:
@@ -315,14 +378,18 @@ def test_a_program_gives_the_keys(place: AmazonPlace, tmp_path: pathlib.Path) ->
     assert place.store
     keys = {"Version": 1, "AccessKeyId": place.store.key_id, "SecretAccessKey": place.store.secret}
     (tmp_path / "keys.json").write_text(json.dumps(keys))
-    (tmp_path / "config").write_text(f"[profile ops]\ncredential_process = /bin/cat '{tmp_path}/keys.json'\n")
+    (tmp_path / "config").write_text(
+        f"[profile ops]\ncredential_process = /bin/cat '{tmp_path}/keys.json'\n"
+    )
     place.variables |= {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_PROFILE": "ops"}
     place.worker()
     done = place.run_python(SEND)
     assert done.stdout == "42\n", done.stderr
 
 
-def test_it_speaks_tls_with_an_authority_that_is_named(place: AmazonPlace, tmp_path: pathlib.Path) -> None:
+def test_it_speaks_tls_with_an_authority_that_is_named(
+    place: AmazonPlace, tmp_path: pathlib.Path
+) -> None:
     """Python's TLS before the store; its certificate is made here, by openssl's own program."""
     started(place)
     assert place.proxy
