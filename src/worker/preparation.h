@@ -1,6 +1,6 @@
-// Makes what a Setup asks for: of a service of our own the worker creates queues, buckets and notifications
-// itself. Each step is fine when it is done already, so that any number of workers may do it at once. On Amazon
-// it creates nothing, and says what is missing.
+// Makes what a Setup asks for: of a service of our own the worker creates queues, buckets and
+// notifications itself. Each step is fine when it is done already, so that any number of workers may do it at
+// once. On Amazon it creates nothing, and says what is missing.
 #pragma once
 
 #include "remote/s3.h"
