@@ -42,6 +42,11 @@ class Twice:
 
 
 @dataclass(frozen=True)
+class Drip:
+    """The service's answer, a byte every half second: no single wait for more of it is long."""
+
+
+@dataclass(frozen=True)
 class Answer:
     status: int
     code: str
@@ -49,7 +54,7 @@ class Answer:
     body: bytes | None = None  # instead of an error's
 
 
-Fault = Pass | Drop | Twice | Answer
+Fault = Pass | Drop | Twice | Drip | Answer
 
 
 def error_body(request: Request, answer: Answer) -> bytes:
@@ -138,8 +143,17 @@ class FaultProxy:
             if not forwarded.done():
                 forwarded.cancel()
                 return False
+            if isinstance(fault, Drip):
+                return await self._drip(forwarded.result(), writer)
             writer.write(forwarded.result())
         await writer.drain()
+        return False
+
+    async def _drip(self, answer: bytes, writer: asyncio.StreamWriter) -> bool:
+        for byte in answer:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.5)
         return False
 
     def _answer(self, request: Request, fault: Answer) -> bytes:

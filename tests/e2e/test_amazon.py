@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import pytest
 import up_process
 from amazon_place import RECORD, AmazonPlace, FakeService, instance, runs
-from fault_proxy import Answer, Drop, Fault, FaultProxy, Pass, Request, Twice
+from fault_proxy import Answer, Drip, Drop, Fault, FaultProxy, Pass, Request, Twice
 from worker_process import until
 
 DOUBLE = "@headrace.task\ndef double(x: int) -> int:\n    return 2 * x\n"
@@ -259,6 +259,28 @@ def test_a_network_that_misbehaves_loses_no_job_and_runs_none_twice(
     assert sorted(started_ones) == sorted(jobs), "no crash, so nothing ran twice"
     assert worker.status()["requests"]["repeated"] > 0
     assert worker.stop() == 0
+
+
+def test_an_answer_that_drips_is_none_and_costs_no_second_run(place: AmazonPlace) -> None:
+    """Of the result that is stored, and of the message that is deleted: both were done."""
+    started(place, RECORD + "@headrace.task\ndef once() -> int:\n    record('start')\n    return 1\n")
+    assert place.proxy
+    place.variables |= place.with_keys()
+    worker = place.worker()
+    dripping = {"PUT", "DeleteMessageBatch"}
+
+    def decide(request: Request) -> Fault:
+        if request.action not in dripping or (request.action == "PUT" and "/result/" not in request.path):
+            return Pass()
+        dripping.remove(request.action)
+        return Drip()
+
+    place.proxy.decide = decide
+    job = place.send("once")
+    assert place.result(job)["result"] == 1
+    until(lambda: place.depth() == 0)
+    assert not dripping and len(runs(place.folder)) == 1
+    assert worker.status()["counts"]["done"] == 1
 
 
 def test_a_receipt_that_expired_costs_the_lease_and_no_second_run(place: AmazonPlace) -> None:
