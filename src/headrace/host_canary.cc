@@ -42,8 +42,8 @@ std::string http_wrong(std::uint16_t port, std::string_view path, std::string_vi
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0)
     return std::strerror(errno);
-  const std::string request =
-      fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+  // The name that no site can have: whatever the site's names are, nginx itself answers.
+  const std::string request = fmt::format("GET {} HTTP/1.1\r\nHost: _\r\nConnection: close\r\n\r\n", path);
   std::array<char, 256> answer{};
   if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return std::strerror(errno);
   const ssize_t n = os::retried([&] { return ::recv(fd.get(), answer.data(), answer.size(), 0); });

@@ -31,7 +31,8 @@ State state_of(const std::optional<bool>& seen) {
 
 struct Evidence {
   State state = State::kThere;
-  std::string observed;
+  std::string observed = {};
+  std::vector<Count> counts = {};
 };
 
 class Drawer {
@@ -70,7 +71,9 @@ class Drawer {
 
   static Evidence both(const Evidence& a, const Evidence& b) {
     const std::string_view gap = a.observed.empty() || b.observed.empty() ? "" : "; ";
-    return {worse(a.state, b.state), fmt::format("{}{}{}", a.observed, gap, b.observed)};
+    std::vector<Count> counts = a.counts;
+    counts.insert(counts.end(), b.counts.begin(), b.counts.end());
+    return {worse(a.state, b.state), fmt::format("{}{}{}", a.observed, gap, b.observed), std::move(counts)};
   }
 
   Evidence socket(const std::string& path) const {
@@ -94,11 +97,12 @@ class Drawer {
 
   Evidence wall() const {
     const State state = state_of(seen_.firewall);
-    std::string counted;
-    for (const auto& [name, packets] : seen_.counters) counted += fmt::format(", {} {}", name, packets);
-    return both(unit("headrace-firewall.service"),
-                {state, fmt::format("table inet headrace{}{}",
-                                    state == State::kThere ? " drops by default" : "", counted)});
+    std::vector<Count> packets;
+    for (const auto& [name, count] : seen_.counters) packets.push_back({"packets", name, count});
+    return both(
+        unit("headrace-firewall.service"),
+        {state, fmt::format("table inet headrace{}", state == State::kThere ? " drops by default" : ""),
+         std::move(packets)});
   }
 
   // What nginx has in its files, and should have.
@@ -147,11 +151,13 @@ class Drawer {
     if (!seen_.queues) return {State::kUnknown, "queues could not be asked"};
     Evidence out;
     for (const QueueSeen& each : *seen_.queues) {
-      std::string text = fmt::format("queue {}: {} wait, {} in work, {} delayed", each.name, each.waiting,
-                                     each.in_work, each.delayed);
-      if (each.oldest_s) text += fmt::format(", the oldest for {} s", *each.oldest_s);
-      if (each.dead) text += fmt::format(", {} dead", *each.dead);
-      out = both(out, {State::kThere, std::move(text)});
+      const std::string queue = "queue " + each.name;
+      std::vector<Count> counts = {{queue, "waiting", each.waiting},
+                                   {queue, "in_work", each.in_work},
+                                   {queue, "delayed", each.delayed}};
+      if (each.oldest_s) counts.push_back({queue, "oldest_s", *each.oldest_s});
+      if (each.dead) counts.push_back({queue, "dead", *each.dead});
+      out = both(out, {State::kThere, queue, std::move(counts)});
     }
     std::set<std::string> declared;
     for (const PoolConfig& pool : machine_.config.pools)
@@ -180,7 +186,7 @@ class Drawer {
   static void box(Diagram& to, std::string label, std::string group, Evidence evidence,
                   std::string declared = "") {
     to.boxes.push_back({std::move(label), std::move(group), evidence.state, std::move(declared),
-                        std::move(evidence.observed)});
+                        std::move(evidence.observed), std::move(evidence.counts)});
   }
 
   static void arrow(Diagram& to, std::string from, std::string end, const Evidence& evidence) {

@@ -16,10 +16,17 @@ namespace hr::host {
 enum class State : std::uint8_t { kThere, kMissing, kStranger, kUnknown };
 std::string_view name_of(State state);  // "there", ...
 
+// A number that was read: {"queue default", "waiting", 3}. Evidence, which changes no state.
+struct Count {
+  std::string of, name;
+  std::int64_t value = 0;
+};
+
 struct Box {
   std::string label, group;  // group: "" for none
   State state = State::kThere;
   std::string declared = {}, observed = {};  // "h.toml:3:1"; "nginx.service active, pid 66"
+  std::vector<Count> counts = {};
 };
 
 struct Arrow {

@@ -130,8 +130,24 @@ TEST(Diagram, connections_are_evidence_and_change_no_byte_of_the_page) {
   const std::string evidence = markdown_page(diagrams_of(machine(), seen), true);
   EXPECT_THAT(evidence, HasSubstr("connected to /run/headrace/store.sock: headrace-web@1.service (pid 66), "
                                   "python3 (pid 67)"));
-  EXPECT_THAT(evidence, HasSubstr("queue default: 3 wait, 1 in work, 2 delayed, the oldest for 5 s, 4 dead"));
-  EXPECT_THAT(evidence, HasSubstr("table inet headrace drops by default, refused 12"));
+}
+
+TEST(Diagram, what_was_counted_is_numbers_with_names_and_changes_no_byte_of_the_page) {
+  Observation seen = healthy();
+  (*seen.queues)[0] = {.name = "default", .waiting = 3, .in_work = 1, .delayed = 2, .oldest_s = 5, .dead = 4};
+  seen.counters = {{"refused", 12}};
+  EXPECT_EQ(page(seen), page(healthy()));
+  const std::string evidence = markdown_page(diagrams_of(machine(), seen), true);
+  const std::string json = diagrams_json(diagrams_of(machine(), seen));
+  for (const auto& [name, value] : {std::pair("waiting", 3), std::pair("in_work", 1), std::pair("delayed", 2),
+                                    std::pair("oldest_s", 5), std::pair("dead", 4)}) {
+    EXPECT_THAT(evidence,
+                HasSubstr(fmt::format("| SQS, by the store | queue default | {} | {} |\n", name, value)));
+    EXPECT_THAT(json,
+                HasSubstr(fmt::format(R"({{"of":"queue default","name":"{}","value":{}}})", name, value)));
+  }
+  EXPECT_THAT(evidence, HasSubstr("| Firewall | packets | refused | 12 |\n"));
+  EXPECT_THAT(json, HasSubstr(R"({"of":"packets","name":"refused","value":12})"));
 }
 
 TEST(Diagram, a_unit_that_nobody_declared_and_is_connected_is_a_stranger) {

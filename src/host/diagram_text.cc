@@ -88,6 +88,20 @@ void add_evidence(std::string& out, const Diagram& diagram) {
   for (const Arrow& each : diagram.arrows)
     fmt::format_to(std::back_inserter(out), "| {} → {} | {} | | {} |\n", cell(plain(each.from)),
                    cell(plain(each.to)), name_of(each.state), cell(each.observed));
+  const auto has_counts = [](const Box& each) { return !each.counts.empty(); };
+  if (std::ranges::none_of(diagram.boxes, has_counts)) return;
+  out += "\n| counted by | of | what | number |\n| --- | --- | --- | ---: |\n";
+  for (const Box& box : diagram.boxes)
+    for (const Count& each : box.counts)
+      fmt::format_to(std::back_inserter(out), "| {} | {} | {} | {} |\n", cell(plain(box.label)),
+                     cell(each.of), cell(each.name), each.value);
+}
+
+void write_counts(codec::JsonWriter& json, const Box& box) {
+  json.key("counts").begin_array();
+  for (const Count& each : box.counts)
+    json.begin_object().field("of", each.of).field("name", each.name).field("value", each.value).end_object();
+  json.end_array();
 }
 
 }  // namespace
@@ -136,14 +150,16 @@ std::string diagrams_json(const std::vector<Diagram>& diagrams) {
         .field("mermaid", mermaid(diagram))
         .key("boxes")
         .begin_array();
-    for (const Box& each : diagram.boxes)
+    for (const Box& each : diagram.boxes) {
       json.begin_object()
           .field("label", plain(each.label))
           .field("group", each.group)
           .field("state", name_of(each.state))
           .field("declared", each.declared)
-          .field("observed", each.observed)
-          .end_object();
+          .field("observed", each.observed);
+      write_counts(json, each);
+      json.end_object();
+    }
     json.end_array().key("arrows").begin_array();
     for (const Arrow& each : diagram.arrows)
       json.begin_object()

@@ -127,6 +127,10 @@ Environ make_environ(const net::ParsedHead& head, const Peer& peer) {
   for (const codec::HeaderField& field : head.fields) {
     if (!dropped(field.name)) builder.header(field.name, field.value);
   }
+  if (codec::same_name(builder.value("HTTP_UPGRADE"), "websocket")) {
+    out.refusal = {501, "no websockets: a WSGI application cannot serve them, a server in web.command can"};
+    return out;
+  }
 
   const ByteView proto = peer.local ? builder.value("HTTP_X_FORWARDED_PROTO") : ByteView();
   out.scheme = proto == "https" ? "https" : "http";

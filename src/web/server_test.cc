@@ -134,9 +134,14 @@ TEST(Server, broken_framing_is_answered_without_the_application) {
   Client expects = world.client();
   expects.send(get("/", "Expect: tea\r\n"));
   EXPECT_EQ(status_of(expects.rest()), 417);
+  Client talks = world.client();
+  talks.send(get("/", "Connection: Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\n"));
+  const std::string refused = talks.rest();
+  EXPECT_EQ(status_of(refused), 501);
+  EXPECT_TRUE(refused.contains("web.command")) << refused;
   EXPECT_EQ(seen, 0);
   std::uint64_t more = 0;
-  EXPECT_EQ(world.server->take_refused(more).size(), 10U);
+  EXPECT_EQ(world.server->take_refused(more).size(), 11U);
   EXPECT_EQ(more, 0U);
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from boot_host import CONFIG, curl, eventually, upload
-from boot_machine import INSIDE, Machine
+from boot_machine import INSIDE, Machine, run
 
 
 def test_what_was_applied_needs_no_change(host: Machine) -> None:
@@ -31,20 +31,34 @@ def test_what_is_not_the_site_is_dropped_and_too_many_connections_are_counted(ho
     for port in (9324, 8080):
         with pytest.raises(TimeoutError):
             socket.create_connection((INSIDE, port), timeout=1.5)
-    accepted = 0
-    for _ in range(200):
-        with socket.socket() as one:
-            one.settimeout(0.02)
-            accepted += one.connect_ex((INSIDE, 80)) == 0
+    before = packets(host)
+    accepted = connected("0.0.0.0", 200)
     assert 20 <= accepted < 200
-    counters = host.run("nft", "-j", "list", "counters").stdout
-    packets = {
-        each["counter"]["name"]: each["counter"]["packets"]
-        for each in json.loads(counters)["nftables"]
-        if "counter" in each
-    }
-    assert packets["limited"] > 0
-    assert packets["refused"] > 0
+    after = packets(host)
+    let_in, limited = (after[name] - before[name] for name in ("site", "limited"))
+    assert let_in >= accepted and limited > 0 and let_in + limited >= 200
+    assert after["refused"] >= 2
+    other = "10.77.0.201"  # is not made to pay for it
+    run("ip", "addr", "add", f"{other}/24", "dev", "ve-hrboot")
+    assert connected(other, 5) == 5
+    run("ip", "addr", "del", f"{other}/24", "dev", "ve-hrboot")
+
+
+def packets(host: Machine) -> dict[str, int]:
+    """What the firewall has counted."""
+    counters = json.loads(host.run("nft", "-j", "list", "counters").stdout)["nftables"]
+    return {each["counter"]["name"]: each["counter"]["packets"] for each in counters if "counter" in each}
+
+
+def connected(came_from: str, times: int) -> int:
+    """Of so many connections, as fast as they go: those that were accepted."""
+    accepted = 0
+    for _ in range(times):
+        with socket.socket() as one:
+            one.settimeout(0.02 if times > 10 else 5)
+            one.bind((came_from, 0))
+            accepted += one.connect_ex((INSIDE, 80)) == 0
+    return accepted
 
 
 def test_records_with_structured_data_are_in_their_files(host: Machine) -> None:
@@ -147,12 +161,21 @@ def test_the_evidence_names_who_told_and_what_was_counted(host: Machine) -> None
     for part in (
         "headrace.target active; told by D-Bus",
         "nginx -T: listens on 0.0.0.0:443, 0.0.0.0:80",
-        "queue default: 0 wait, 0 in work, 0 delayed",
-        "table inet headrace drops by default, limited ",
+        "| SQS, by the store | queue default | waiting | 0 |",
+        "table inet headrace drops by default",
+        "| Firewall | packets | limited | ",
         "connected to /run/headrace/store.sock: headrace-",
         "headrace-worker@default.service (pid ",
     ):
         assert part in evidence, part
+    drawn = json.loads(host.run("headrace", "diagram", "--json").stdout)
+    counts = {(each["of"], each["name"]): each["value"] for each in counted(drawn)}
+    assert counts["queue default", "waiting"] == counts["queue default", "dead"] == 0
+    assert counts["packets", "site"] > 0
+
+
+def counted(drawn: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [count for each in drawn for box in each["boxes"] for count in box["counts"]]
 
 
 # This machine's disk is memory, which the doctor tells by its haste: on a slow processor it may not.
