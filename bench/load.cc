@@ -4,8 +4,8 @@
 //
 //   bench_load SCENARIO --target 127.0.0.1:PORT [--connections 64] [--seconds 5] [--warmup 1] [--bytes 300]
 //              [--queue-url URL] [--bucket NAME] [--keys-per-connection 16] [--path /p]
-//              [--count N]
-//   SCENARIO: send | batch | cycle | round | put | get | raw-post | raw-get
+//              [--count N] [--queues N]
+//   SCENARIO: create | send | batch | cycle | round | put | get | raw-post | raw-get
 // Credentials: HEADRACE_KEY_ID and HEADRACE_KEY_SECRET in the environment.
 #include "signed_request.h"
 
@@ -41,6 +41,7 @@ struct Options {
   std::size_t bytes = 300;
   int keys_per_connection = 16;
   std::int64_t count = 0;
+  int queues = 0;  // 0: the one of --queue-url; else those named after it, with "-0" and so on
 };
 
 // What one connection sends next, and what an answer is worth in messages.
@@ -123,6 +124,25 @@ class Cycle : public Scenario {
   Step step_;
 };
 
+// Each connection has its share of the queues, one after the other; all have the one where there is one.
+std::unique_ptr<Scenario> over_queues(const Signer& signer, const Options& options, int connection) {
+  std::vector<std::string> urls;
+  for (int i = connection; i < options.queues; i += options.connections)
+    urls.push_back(fmt::format("{}-{}", options.queue_url, i));
+  if (options.queues == 0) urls.push_back(options.queue_url);
+  std::vector<std::string> requests;
+  for (const std::string& url : urls) {
+    if (options.scenario == "create") {
+      const std::string_view name = std::string_view(url).substr(url.rfind('/') + 1);
+      requests.push_back(signer.sqs("CreateQueue", fmt::format(R"({{"QueueName":"{}"}})", name)));
+    } else {
+      requests.push_back(signer.sqs("SendMessage", fmt::format(R"({{"QueueUrl":"{}","MessageBody":"{}"}})",
+                                                               url, std::string(options.bytes, 'x'))));
+    }
+  }
+  return std::make_unique<Repeated>(std::move(requests), 1);
+}
+
 std::unique_ptr<Scenario> make_scenario(const Options& options, const Signer& signer, int connection) {
   const std::string body(options.bytes, 'x');
   const auto keys = [&](std::string_view method, std::string_view payload) {
@@ -133,11 +153,8 @@ std::unique_ptr<Scenario> make_scenario(const Options& options, const Signer& si
     }
     return std::make_unique<Repeated>(std::move(requests), 1);
   };
-  if (options.scenario == "send") {
-    const std::string json =
-        fmt::format(R"({{"QueueUrl":"{}","MessageBody":"{}"}})", options.queue_url, body);
-    return std::make_unique<Repeated>(std::vector{signer.sqs("SendMessage", json)}, 1);
-  }
+  if (options.scenario == "create" || options.scenario == "send")
+    return over_queues(signer, options, connection);
   if (options.scenario == "batch") {
     return std::make_unique<Repeated>(std::vector{batch_of_ten(signer, options)}, 10);
   }
@@ -271,7 +288,8 @@ class Load {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app("Closed-loop HTTP load on a loopback server; prints one JSON object");
-  app.add_option("scenario", options.scenario, "send batch cycle round put get raw-post raw-get")->required();
+  app.add_option("scenario", options.scenario, "create send batch cycle round put get raw-post raw-get")
+      ->required();
   app.add_option("--target", options.target, "address and port");
   app.add_option("--queue-url", options.queue_url);
   app.add_option("--bucket", options.bucket);
@@ -282,7 +300,10 @@ int main(int argc, char** argv) {
   app.add_option("--bytes", options.bytes)->check(CLI::Range(0, 64 << 20));
   app.add_option("--keys-per-connection", options.keys_per_connection)->check(CLI::Range(1, 10'000));
   app.add_option("--count", options.count, "end after so many messages, however many seconds are left");
+  app.add_option("--queues", options.queues, "of create and send: so many, named after --queue-url")
+      ->check(CLI::Range(0, 100'000));
   CLI11_PARSE(app, argc, argv);
+  if (options.queues != 0 && options.queues < options.connections) give_up("fewer queues than connections");
   Load(options).run();
   return 0;
 }

@@ -110,7 +110,7 @@ struct Received {
 };
 
 struct Limits {  // each at least 1
-  std::size_t queues_max = 10'000;
+  std::size_t queues_max = 100'000;
   std::size_t inflight_max = 120'000;         // per queue (SQS quota)
   std::size_t noisy_inflight = 30;            // a tenant with fewer is not noisy for what it has in flight
   std::size_t waiters_max = 20'000;           // all queues together; full: receives do not wait
