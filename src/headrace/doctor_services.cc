@@ -33,20 +33,20 @@ Hop clock_hop(const ServiceSeen& service) {
   return out;
 }
 
-Hop keys_hop(const Result<remote::Keys>& keys, Time now) {
-  Hop out{.name = "the credentials for Amazon are there and last",
-          .wrong = {},
-          .mend = "aws sts get-caller-identity; look at the instance's role",
-          .why = "when they end, no request is taken any more"};
-  if (!keys) {
-    out.wrong = keys.error().message;
-  } else if (!keys->expires && !keys->credentials.session_token.empty()) {
-    out.wrong = fmt::format("those of {} are temporary, and nothing says until when", keys->source);
-  } else if (keys->expires && *keys->expires - now < kKeysMin) {
-    const auto left = std::chrono::floor<std::chrono::seconds>(*keys->expires - now).count();
+Hop keys_hop(const KeysSeen& keys, Time now) {
+  Hop out{
+      .name = fmt::format("the credentials for Amazon that {} finds are there and last", keys.user),
+      .wrong = keys.error,
+      .mend = "look at the instance's role, or at the environment of the units; then: headrace keys amazon",
+      .why = "without them, or when they end, no request is taken"};
+  if (!keys.error.empty()) return out;
+  if (!keys.expires && keys.temporary) {
+    out.wrong = fmt::format("those of {} are temporary, and nothing says until when", keys.source);
+  } else if (keys.expires && *keys.expires - now < kKeysMin) {
+    const auto left = std::chrono::floor<std::chrono::seconds>(*keys.expires - now).count();
     out.wrong = left < 0
-                    ? fmt::format("those of {} ended {} s ago", keys->source, -left)
-                    : fmt::format("those of {} end in {} s, and there are no newer ones", keys->source, left);
+                    ? fmt::format("those of {} ended {} s ago", keys.source, -left)
+                    : fmt::format("those of {} end in {} s, and there are no newer ones", keys.source, left);
   }
   return out;
 }
@@ -80,7 +80,7 @@ std::vector<Hop> service_hops(const Config& config, const ServicesSeen& seen, Ti
                  .wrong = seen.queues ? "" : seen.queues.error().message,
                  .mend = "headrace queues; journalctl -b -u headrace-store",
                  .why = "nothing can be sent, and nothing stored"});
-  if (seen.keys) out.push_back(keys_hop(*seen.keys, now));
+  for (const KeysSeen& each : seen.keys) out.push_back(keys_hop(each, now));
   for (const ServiceSeen& each : seen.services) out.push_back(clock_hop(each));
   if (!seen.queues) return out;
   std::set<std::string> queues;

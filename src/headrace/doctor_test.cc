@@ -105,14 +105,18 @@ TEST(Doctor, temporary_credentials_are_wrong_five_minutes_before_their_end_or_wh
         .credentials = {.access_key = "a", .secret = "s", .session_token = std::move(token)},
         .expires = expires,
         .source = "x"};
-    return wrong({.keys = Result<remote::Keys>(keys)}, "credentials");
+    const std::string text = found_keys_text(keys);
+    EXPECT_FALSE(text.contains("\"s\"") || text.contains("\"t\"")) << text;  // no secret leaves it
+    return wrong({.keys = {parse_found_keys("shop", 0, text + "\n")}},
+                 "credentials for Amazon that shop finds");
   };
   EXPECT_EQ(said({}, ""), "");
   EXPECT_EQ(said(kNow + std::chrono::minutes(5), "t"), "");
   EXPECT_EQ(said(kNow + 299s, "t"), "those of x end in 299 s, and there are no newer ones");
   EXPECT_EQ(said(kNow - 1s, "t"), "those of x ended 1 s ago");
   EXPECT_EQ(said({}, "t"), "those of x are temporary, and nothing says until when");
-  EXPECT_EQ(wrong({.keys = fail(Errc::kNotFound, "none anywhere")}, "credentials"), "none anywhere");
+  EXPECT_EQ(wrong({.keys = {parse_found_keys("shop", 1, "headrace: none anywhere\n")}}, "credentials"),
+            "none anywhere");
 }
 
 TEST(Doctor, a_date_of_whole_seconds_tells_no_less_than_it_must) {

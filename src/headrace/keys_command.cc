@@ -1,8 +1,11 @@
 // `headrace keys`: who may ask the store, and one key more.
 #include "headrace/command.h"
+#include "headrace/commands.h"
 #include "headrace/config_file.h"
+#include "headrace/host_services.h"
 #include "headrace/keys.h"
 #include "os/linux/linux.h"
+#include "remote/host_outside.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -19,7 +22,7 @@ namespace {
 struct KeysFlags {
   std::string config_file;
   std::optional<std::string> path;
-  const CLI::App* add = nullptr;
+  const CLI::App *add = nullptr, *amazon = nullptr;
   NewKey key;
   std::vector<std::string> queues, buckets, may;
 };
@@ -76,7 +79,18 @@ int add(const std::string& path, KeysFlags& flags) {
   return kExitOk;
 }
 
+// As whoever asks: in their environment, with what they may read.
+int tell_amazon(const std::string& config_file) {
+  const auto settings = find_services({.config_file = config_file, .endpoint = {}, .keys = {}});
+  if (!settings) return usage_error(settings.error().message);
+  const auto keys = remote::find_keys(*remote::make_host_outside(), settings->services.aws);
+  if (!keys) return say_error(kExitFailed, keys.error().message);
+  fmt::print("{}\n", found_keys_text(*keys));
+  return kExitOk;
+}
+
 int run(KeysFlags& flags) {
+  if (flags.amazon->parsed()) return tell_amazon(flags.config_file);
   const auto config = find_config(flags.config_file);
   if (!config) return usage_error(config.error().message);
   const std::string path = flags.path.value_or(config->store.path) + "/keys.toml";
@@ -91,7 +105,9 @@ Command keys_command(CLI::App& app) {
   keys->add_option("--config", flags->config_file,
                    "Configuration file (default: headrace.toml of this folder, if any)");
   keys->add_option("--path", flags->path, "Data folder (store.path; default: /var/lib/headrace)");
-  keys->footer("Secrets are shown once, by add. Exit codes: 0 done, 2 usage, or a file that cannot be used.");
+  keys->footer(
+      "Secrets are shown once, by add. Exit codes: 0 done, 1 amazon found none, 2 usage, or a file that "
+      "cannot be used.");
   CLI::App* const make = keys->add_subcommand("add", "Make a key; without patterns it may do everything");
   make->add_option("name", flags->key.name, "What people and logs call it")->required();
   make->add_option("--account", flags->key.account, "12 digits (default: that of the first key)");
@@ -105,6 +121,9 @@ Command keys_command(CLI::App& app) {
       ->check(CLI::IsMember({"read", "write", "admin"}));
   make->fallthrough();  // --path and --config of keys
   flags->add = make;
+  flags->amazon = keys->add_subcommand(
+      "amazon", "Where you find credentials for Amazon, and until when (ms since 1970; 0: nothing says)");
+  keys->get_subcommand("amazon")->fallthrough();
   return {keys, [flags] { return run(*flags); }};
 }
 
