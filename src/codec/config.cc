@@ -328,6 +328,15 @@ Result<std::uint64_t> parse_memory(const std::string& value) {
   return bytes;
 }
 
+Result<std::uint32_t> parse_cpu(const std::string& value) {
+  std::uint32_t percent = 0;
+  const char* end = value.data() + value.size();
+  const auto [stop, error] = std::from_chars(value.data(), end, percent);
+  if (error != std::errc() || std::string_view(stop, end) != "%" || percent < 1 || percent > 25'600)
+    return fail(Errc::kInvalid, fmt::format("\"{}\" is not in \"1%\" to \"25600%\" of one processor", value));
+  return percent;
+}
+
 Result<Duration> parse_drain(const std::string& value) {
   HR_ASSIGN(const Duration duration, parse_duration(value));
   if (duration > 12h) return fail(Errc::kInvalid, fmt::format("{} is not in 0s to 12h", value));
@@ -429,6 +438,7 @@ const std::map<std::string, Table>& schema() {
         {"queues", texts(HR_FIELD(pools.back().queues), check_queue)},
         {"processes", {toml::node_type::none, set_processes}},
         {"memory", parsed(HR_FIELD(pools.back().memory_bytes), parse_memory)},
+        {"cpu", parsed(HR_FIELD(pools.back().cpu_percent), parse_cpu)},
         {"lease", parsed(HR_FIELD(pools.back().lease), parse_lease)},
         {"drain", parsed(HR_FIELD(pools.back().drain), parse_drain)},
         {"network", parsed(HR_FIELD(pools.back().network), parse_network)},

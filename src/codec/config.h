@@ -69,6 +69,7 @@ struct PoolConfig {
   std::vector<std::string> queues = {"default"};
   Bounds processes = {1, 1};       // children, 1 to 256
   std::uint64_t memory_bytes = 0;  // of one child with its descendants; 0: no limit; at least 16 MiB
+  std::uint32_t cpu_percent = 0;   // of one processor, for the whole pool on a host: 1 to 25,600; 0: no limit
   Duration lease = 60s;            // of a message, renewed at a third, 15 s to 1 h
   Duration drain = 30s;            // how long running tasks may go on at a stop: its longest task, 0 to 12 h
   Network network = Network::kInternet;

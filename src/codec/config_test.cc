@@ -64,6 +64,7 @@ timeout = "2m"
 modules = ["shop.tasks"]
 processes = "1..4"
 memory = "512M"
+cpu = "150%"
 recycle = 1000
 concurrency = 50
 [worker.documents]
@@ -82,6 +83,8 @@ names = ["shop.example"]
   EXPECT_EQ(read->pools[0].name, "default");
   EXPECT_EQ(read->pools[0].processes, (Bounds{1, 4}));
   EXPECT_EQ(read->pools[0].memory_bytes, 512ULL << 20);
+  EXPECT_EQ(read->pools[0].cpu_percent, 150U);
+  EXPECT_EQ(read->pools[1].cpu_percent, 0U);
   EXPECT_EQ(read->pools[0].recycle, 1'000U);
   EXPECT_EQ(read->pools[0].concurrency, 50U);
   EXPECT_EQ(read->pools[1].queues, (std::vector<std::string>{"documents", "slow"}));
@@ -95,8 +98,10 @@ TEST(Config, a_value_out_of_its_rule_is_refused_with_its_place) {
        {"[app]\nname = \"Shop\"\n", "[web]\napp = \"shop\"\n", "[web]\nprocesses = 65\n",
         "[worker.a]\nmodules = [\"a b\"]\n", "[worker.a]\nqueues = []\n",
         "[worker.a]\nprocesses = \"4..1\"\n", "[worker.a]\nprocesses = 257\n",
-        "[worker.a]\nmemory = \"15M\"\n", "[worker.a]\nconcurrency = 0\n", "[worker.a]\nrecycle = -1\n",
-        "[services]\nsqs = \"azure\"\n", "[site]\ntls = \"none\"\n", "[site]\nhttp = \"8080\"\n"}) {
+        "[worker.a]\nmemory = \"15M\"\n", "[worker.a]\ncpu = \"0%\"\n", "[worker.a]\ncpu = \"25601%\"\n",
+        "[worker.a]\ncpu = \"50\"\n", "[worker.a]\ncpu = \"-1%\"\n", "[worker.a]\ncpu = \"5%%\"\n",
+        "[worker.a]\nconcurrency = 0\n", "[worker.a]\nrecycle = -1\n", "[services]\nsqs = \"azure\"\n",
+        "[site]\ntls = \"none\"\n", "[site]\nhttp = \"8080\"\n"}) {
     EXPECT_TRUE(error_of(text).starts_with("headrace.toml:2:")) << text << error_of(text);
   }
   EXPECT_EQ(error_of("[worker.a]\nqueues = [\"q\"]\n"),

@@ -173,7 +173,7 @@ Hop limits_hop(const HostGround& ground) {
 Hop clock_hop(const HostGround& ground) {
   Hop out{.name = "the clock follows a source, and is right",
           .wrong = {},
-          .mend = "chronyc sources -v",
+          .mend = "systemctl restart chrony headrace-time; chronyc sources -v",
           .why = "a wrong clock makes every signature invalid, and delays meaningless"};
   const auto said = ground.tools->run({"chronyc", "-c", "tracking"});
   if (!said || said->code != 0) {

@@ -131,6 +131,7 @@ Node node_of(const Role& role, const Machine& machine, const std::vector<std::st
 void add_pool(Node& node, const PoolConfig& pool) {
   node.network = pool.network;
   if (pool.memory_bytes != 0) node.memory_bytes = pool.memory_bytes * pool.processes.most + kParentBytes;
+  node.cpu_percent = pool.cpu_percent;
   node.sockets = {{.name = "control", .path = Paths(kHostState).worker_socket(pool.name)}};
 }
 

@@ -49,6 +49,7 @@ struct Node {
   std::vector<std::string> command = {};
   Duration stop_limit = 30s;
   std::uint64_t memory_bytes = 0;  // of the whole unit; 0: no limit
+  std::uint32_t cpu_percent = 0;   // of one processor, of the whole unit; 0: no limit
   bool user_code = false;
   Network network = Network::kInternet;
 };

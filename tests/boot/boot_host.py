@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -57,37 +58,45 @@ def eventually(what: str, done: Callable[[], object]) -> None:
         time.sleep(0.2)
 
 
-def prepare(made: Machine) -> None:
+def prepare(made: Machine, config: str = CONFIG) -> None:
     made.put(package(), "/srv/headrace.deb")
     made.inside("dpkg", "--install", "/srv/headrace.deb")
     for file in EXAMPLE.glob("*"):
         if file.is_file() and file.suffix in (".py", ".css"):
             made.put(file, f"/srv/shop/{file.name}")
-    made.write("/etc/headrace/headrace.toml", CONFIG)
+    made.write("/etc/headrace/headrace.toml", config)
     made.write("/etc/systemd/system/chrony.service.d/zz-test.conf", CHRONY)
     made.write("/etc/clock.conf", CLOCK)
     made.inside("python3", "-m", "venv", "/srv/shop/venv")
+
+
+@contextlib.contextmanager
+def clock(root: pathlib.Path) -> Iterator[subprocess.Popen[bytes]]:
+    """On the other side of the network: a source of the right time."""
+    command = ["chroot", str(root), "/usr/sbin/chronyd", "-d", "-x", "-f", "/etc/clock.conf"]
+    shown = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield shown
+    finally:
+        shown.terminate()
+        shown.wait(20)
+
+
+def apply(made: Machine) -> None:
+    made.boot()
+    made.run("headrace", "python", "install", "/srv/shop/venv")
+    done = made.run("headrace", "host", "apply", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def running(work: pathlib.Path) -> Iterator[Machine]:
     """Booted, applied, and gone at the end; with a clock on the other side of its network."""
     with boot_machine.machine(work) as made:
         prepare(made)
-        clock = subprocess.Popen(
-            ["chroot", str(made.root), "/usr/sbin/chronyd", "-d", "-x", "-f", "/etc/clock.conf"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        made.clock = clock
-        try:
-            made.boot()
-            made.run("headrace", "python", "install", "/srv/shop/venv")
-            done = made.run("headrace", "host", "apply", check=False)
-            assert done.returncode == 0, done.stdout + done.stderr
+        with clock(made.root) as source:
+            made.clock = source
+            apply(made)
             yield made
-        finally:
-            clock.terminate()
-            clock.wait(20)
 
 
 def curl(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -43,16 +43,17 @@ def run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def base_image(cache: pathlib.Path) -> pathlib.Path:
+def base_image(cache: pathlib.Path, name: str = "debian-12", more: tuple[str, ...] = ()) -> pathlib.Path:
     """The distribution with its packages, made once for each list of packages."""
     cache.mkdir(parents=True, exist_ok=True)
-    image = cache / "debian-12"
-    key = cache / "debian-12.packages"
-    wanted = " ".join(PACKAGES)
+    image = cache / name
+    key = cache / f"{name}.packages"
+    packages = (*PACKAGES, *more)
+    wanted = " ".join(packages)
     if image.exists() and key.exists() and key.read_text() == wanted:
         return image
     shutil.rmtree(image, ignore_errors=True)
-    include = f"--include={','.join(PACKAGES)}"
+    include = f"--include={','.join(packages)}"
     run("mmdebstrap", "--quiet", "--variant=minbase", include, "bookworm", str(image))
     key.write_text(wanted)
     return image
@@ -173,8 +174,8 @@ def cache_folder() -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def machine(work: pathlib.Path) -> Iterator[Machine]:
-    made = Machine(base_image(cache_folder()), work)
+def machine(work: pathlib.Path, image: pathlib.Path | None = None) -> Iterator[Machine]:
+    made = Machine(image or base_image(cache_folder()), work)
     try:
         yield made
     finally:

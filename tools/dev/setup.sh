@@ -6,8 +6,9 @@ help() {
 usage: ./dev setup [GROUP...]
 
 Installs the Debian packages of packaging/packages.txt (groups: build run test lint bench, which are all
-without one, peers, and rivals) with apt, as root or through sudo, and the npm packages that go with a group.
-Services that come with a package are not started. Says what it installs; installs nothing that is there.
+without one, peers, rivals, and qemu) with apt, as root or through sudo, and the npm packages that go with a
+group. Services that come with a package are not started. Says what it installs; installs nothing that is
+there.
 END
 }
 
@@ -15,7 +16,7 @@ main() {
   local group
   for group in "$@"; do
     case $group in
-      build | run | test | lint | bench | peers | rivals) ;;
+      build | run | test | lint | bench | peers | rivals | qemu) ;;
       *) usage_error "there is no package group '$group'" ;;
     esac
   done

@@ -198,7 +198,7 @@ part_boot() {
     fail_part boot 'the package was not made' $((SECONDS - begin))
     return
   fi
-  if ! make_image; then
+  if ! make_image tests/boot; then
     say 'boot: skipped: the container cannot be made: no packages'
     tally boot 0 0 1 $((SECONDS - begin))
     return 0
@@ -207,7 +207,7 @@ part_boot() {
   count_part boot $((SECONDS - begin)) "$status"
 }
 
-boot_pytest() { run_boot --junitxml="$results/boot.xml"; }
+boot_pytest() { run_boot tests/boot --junitxml="$results/boot.xml"; }
 
 # pytest_part PART FOLDER...
 pytest_part() {

@@ -36,6 +36,7 @@ timeout = "60s"
 modules = ["shop.tasks"]
 processes = "1..4"
 memory = "512M"
+cpu = "150%"
 drain = "15m"
 [worker.local]
 modules = ["shop.local"]

@@ -80,8 +80,8 @@ MemoryDenyWriteExecute=yes
 )";
 }
 
-// chrony's own readiness says that it runs, not that it knows the time: this waits for a real source. The "-"
-// lets a host without any come up: its store is its own clock's; `headrace doctor` says it.
+// chrony's own readiness says that it runs, not that it knows the time: this waits for a real source. A
+// host without any comes up all the same, with a warning: its store is its own clock's.
 std::string time_wait() {
   return R"([Unit]
 Description=Headrace: the clock follows a source
@@ -92,9 +92,9 @@ Before=time-sync.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=-/usr/bin/chronyc -h 127.0.0.1,::1 waitsync 30 0.1 0.0 1
+ExecStart=/bin/sh -c '/usr/bin/chronyc -h 127.0.0.1,::1 waitsync 30 0.1 0.0 1 >/dev/null || \
+  echo "<4>no source of time after 30 s: the clock may be wrong, see headrace doctor"'
 TimeoutStartSec=60
-StandardOutput=null
 DynamicUser=yes
 )" + sandbox_lines({.internet = true}) +
          "RestrictAddressFamilies=AF_INET AF_INET6\nIPAddressAllow=localhost\nIPAddressDeny=any\n";
@@ -308,6 +308,7 @@ std::string pool(const Machine& machine, const Node& node, const PoolConfig& con
                          role_config(machine), kHostRun, config.drain.count())));
   line(out, "TimeoutStopSec={}", seconds(node.stop_limit));
   if (node.memory_bytes != 0) line(out, "MemoryMax={}", node.memory_bytes);
+  if (node.cpu_percent != 0) line(out, "CPUQuota={}%", node.cpu_percent);
   return out + network_lines(node.network, !all_here(machine));
 }
 
