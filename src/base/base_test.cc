@@ -1,6 +1,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/uuid.h"
+#include "base/varint.h"
 
 #include <gtest/gtest.h>
 
@@ -37,6 +38,29 @@ TEST(Bytes, a_reader_never_passes_its_end) {
     EXPECT_FALSE(r.ok());
     EXPECT_EQ(r.u64(), 0U);
   }
+}
+
+TEST(Bytes, a_varint_that_is_followed_by_bytes_is_read_as_by_a_reader) {
+  for (unsigned bits = 0; bits <= 64; ++bits) {
+    for (const std::uint64_t low : {0ULL, 1ULL}) {
+      const std::uint64_t value = (bits == 0 ? 0 : ~0ULL >> (64 - bits)) - low;
+      Bytes bytes;
+      Writer(bytes).varint(value);
+      const std::size_t length = bytes.size();
+      EXPECT_EQ(Reader(bytes).varint(), value);
+      bytes += Bytes(20, '\xff');
+      const char* at = bytes.data();
+      bool good = true;
+      EXPECT_EQ(read_varint(at, good), value);
+      EXPECT_TRUE(good);
+      EXPECT_EQ(static_cast<std::size_t>(at - bytes.data()), length);
+    }
+  }
+  const Bytes endless(30, '\xff');
+  const char* at = endless.data();
+  bool good = true;
+  read_varint(at, good);
+  EXPECT_FALSE(good);
 }
 
 TEST(Bytes, a_varint_longer_than_64_bits_is_refused) {

@@ -118,10 +118,8 @@ void Backlog::leave(Slot slot, Time now) {
   }
 }
 
-void Backlog::take_in(Slot slot, GroupKey group) {
+void Backlog::join_group(Slot slot, GroupKey group) {
   Message& m = (*slab_)[slot];
-  seqs_.add(m.seq, slot);
-  if (m.moved) note_moved(m);
   if (fifo_) return join(slot, group);
   m.group = queue_;
   m.group_next = kNoTenant;
@@ -133,7 +131,9 @@ void Backlog::take_in(Slot slot, GroupKey group) {
 void Backlog::add(Slot slot, GroupKey group, Time now) {
   Message& m = (*slab_)[slot];
   m.seq = Seq{next_seq_++};
-  take_in(slot, group);
+  seqs_.add(m.seq, slot);
+  if (m.moved) note_moved(m);
+  join_group(slot, group);
   if (is_first(slot)) {
     link(slot, m.visible_at <= now ? Where::kReady : Where::kDelayed);
   } else {
@@ -151,21 +151,58 @@ void Backlog::note_moved(const Message& m) {
   ++moved_;
 }
 
+// What has no group stands in its place at once, if it comes in the order of the turns: nearly all do.
 bool Backlog::load(Slot slot, GroupKey group) {
   Message& m = (*slab_)[slot];
-  if (static_cast<std::uint64_t>(m.seq) < next_seq_) return false;  // ascending, each once
-  next_seq_ = static_cast<std::uint64_t>(m.seq) + 1;
-  take_in(slot, group);
+  if (!seqs_.load(m.seq, slot)) return false;
+  next_seq_ = std::max(next_seq_, static_cast<std::uint64_t>(m.seq) + 1);
+  if (m.moved) note_moved(m);
+  if (group != GroupKey::kNone) return true;
+  if (fifo_ || m.where == Where::kNowhere || m.where >= Where::kBehind) return false;
+  m.group = queue_;
+  m.group_next = kNoTenant;
+  if (m.where != Where::kReady) {
+    link(slot, m.where);
+  } else if (m.visible_at < ready_at_ || (m.visible_at == ready_at_ && m.lease_ms < ready_places_)) {
+    late_.push_back(slot);
+  } else {
+    ready_at_ = m.visible_at;
+    ready_places_ = m.lease_ms + 1;
+    ++counts_.visible;
+    own_.add(*slab_, slot);
+  }
   return true;
+}
+
+void Backlog::load_group(Slot slot, GroupKey group) {
+  join_group(slot, group);
+  late_.push_back(slot);
+}
+
+// As what it was, in the place among those of its millisecond that it had: those before it may be gone.
+void Backlog::link_ready(Slot slot) {
+  const Message& m = (*slab_)[slot];
+  ready_at_ = m.visible_at;
+  ready_places_ = m.lease_ms;
+  link(slot, Where::kReady);
+}
+
+// Some came late: the ready list is made again, of them and of those that are in it.
+void Backlog::relink_ready(std::vector<Slot> ready) {
+  const std::size_t late = ready.size();
+  for (Slot slot = own_.first(); slot != kNoSlot; slot = (*slab_)[slot].next) ready.push_back(slot);
+  counts_.visible -= ready.size() - late;
+  own_.clear_ready();
+  std::ranges::sort(ready, {},
+                    [&](Slot slot) { return std::pair((*slab_)[slot].visible_at, (*slab_)[slot].lease_ms); });
+  for (const Slot slot : ready) link_ready(slot);
 }
 
 bool Backlog::loaded(Seq next_seq) {
   if (static_cast<std::uint64_t>(next_seq) < next_seq_) return false;
   next_seq_ = static_cast<std::uint64_t>(next_seq);
   std::vector<Slot> ready;
-  for (auto seq = seqs_.at_or_after(Seq{1}); seq;
-       seq = seqs_.at_or_after(Seq{static_cast<std::uint64_t>(*seq) + 1})) {
-    const Slot slot = seqs_.find(*seq);
+  for (const Slot slot : std::exchange(late_, {})) {
     const Where where = (*slab_)[slot].where;
     if (where == Where::kNowhere || is_first(slot) != (where < Where::kBehind)) return false;
     if (where == Where::kReady) {
@@ -174,14 +211,7 @@ bool Backlog::loaded(Seq next_seq) {
       link(slot, where);
     }
   }
-  std::ranges::sort(ready, {},
-                    [&](Slot slot) { return std::pair((*slab_)[slot].visible_at, (*slab_)[slot].lease_ms); });
-  for (const Slot slot : ready) {
-    Message& m = (*slab_)[slot];
-    ready_at_ = m.visible_at;
-    ready_places_ = m.lease_ms;  // those before it may be gone
-    link(slot, Where::kReady);
-  }
+  if (!ready.empty()) relink_ready(std::move(ready));
   return true;
 }
 

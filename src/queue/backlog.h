@@ -78,10 +78,11 @@ class Backlog {
   // The first number that is not of a message cleared away.
   Seq floor() const { return floor_; }
 
-  // Takes back what was captured: every slot, ascending by number, then the end of it. False: that cannot be
-  // the state of a queue.
+  // Takes back what was captured: every slot in any order; then, ascending by number, those with a group
+  // once more; then the end of it. False: that cannot be the state of a queue.
   void load_floor(Seq floor) { floor_ = first_own_ = floor; }
   bool load(Slot slot, GroupKey group);
+  void load_group(Slot slot, GroupKey group);
   bool loaded(Seq next_seq);
 
   // A recount; the name of what differs, or nullptr.
@@ -97,7 +98,9 @@ class Backlog {
 
   void link(Slot slot, Where where);
   bool has_tenant(Slot slot) const { return !fifo_ && (*slab_)[slot].group_next != kNoTenant; }
-  void take_in(Slot slot, GroupKey group);
+  void join_group(Slot slot, GroupKey group);
+  void link_ready(Slot slot);
+  void relink_ready(std::vector<Slot> ready);
   std::uint32_t next_place(Time at);
   DeadlineHeap<Slot>& heap_of(Where where);
   bool is_first(Slot slot) const;
@@ -120,8 +123,9 @@ class Backlog {
   SeqMap seqs_;
   std::uint64_t next_seq_ = 1;
   Counts counts_;
-  Lane own_;         // of what has no tenant
-  Time ready_at_{};  // of the latest message that a command made visible, and how many there were then
+  Lane own_;                // of what has no tenant
+  std::vector<Slot> late_;  // while loading: what has a group, or is not the last of the ready list
+  Time ready_at_{};         // of the latest message that a command made visible, and how many there were then
   std::uint32_t ready_places_ = 0;
   DeadlineHeap<Slot> hidden_, behind_;
   // Retention: what was sent here is in the order of seq, so the first one left is the oldest. What was moved

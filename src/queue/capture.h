@@ -46,7 +46,7 @@ struct Loading {
     Slot slot;
     GroupKey group;
   };
-  std::vector<Entry> messages;
+  std::vector<Entry> grouped;
   std::unordered_map<std::uint64_t, Seq> next;
 };
 

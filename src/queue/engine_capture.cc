@@ -20,18 +20,18 @@ void Engine::State::place(Slot slot, const storage::Location& at) {
   Message& m = slab[slot];
   leave(m.at);
   m.at = at;
-  stand(at);
+  stand(at.segment, 1, at.bytes);
 }
 
-void Engine::State::stand(const storage::Location& at) {
-  placed_bytes += at.bytes;
-  if (standing.empty()) first_standing = at.segment;
-  while (at.segment < first_standing) {
+void Engine::State::stand(std::uint32_t segment, std::uint32_t messages, std::uint64_t bytes) {
+  placed_bytes += bytes;
+  if (standing.empty()) first_standing = segment;
+  while (segment < first_standing) {
     standing.push_front(0);
     --first_standing;
   }
-  if (at.segment - first_standing >= standing.size()) standing.resize(at.segment - first_standing + 1);
-  ++standing[at.segment - first_standing];
+  if (segment - first_standing >= standing.size()) standing.resize(segment - first_standing + 1);
+  standing[segment - first_standing] += messages;
 }
 
 // Not placed yet, it stands nowhere.
@@ -240,21 +240,37 @@ Status Engine::State::load_queues(ByteView block) {
 }
 
 Status Engine::State::load_messages(std::uint32_t chunk, ByteView block) {
-  HR_ASSIGN(const auto images, decode_messages(block));
-  for (const MessageImage& image : images) {
-    if (chunk >= kNoSlot / Slab::kChunk) return corrupt("a message in an impossible place");
+  if (chunk >= kNoSlot / Slab::kChunk) return corrupt("a message in an impossible place");
+  MessageBlock messages(block);
+  MessageImage image;
+  QueueState* q = nullptr;
+  QueueId id{};
+  struct Run {
+    std::uint32_t segment = 0, messages = 0;
+    std::uint64_t bytes = 0;
+  } run;  // of those that stand in one segment
+  while (messages.next(image)) {
     if (static_cast<std::uint64_t>(image.queue) >= next_queue)
       return corrupt("a message of an unknown queue");
+    if (image.queue != id) q = find(image.queue);
+    id = image.queue;
     // Removed or purged since its block was written; nothing has taken its slot yet.
-    const QueueState* const q = find(image.queue);
     if (q == nullptr || image.message.seq < q->backlog.floor()) continue;
+    if (q->fifo && image.group == GroupKey::kNone) return corrupt("a message of another kind of queue");
     const Slot slot = chunk * Slab::kChunk + image.index;
     if (!slab.load(slot, image.message)) return corrupt("two messages in one place");
-    stand(image.message.at);
-    loading->messages.push_back(
-        {static_cast<std::uint64_t>(image.queue), image.message.seq, slot, image.group});
+    const auto& at = image.message.at;
+    if (at.segment != run.segment && run.messages > 0) {
+      stand(run.segment, run.messages, run.bytes);
+      run = {};
+    }
+    run = {at.segment, run.messages + 1, run.bytes + at.bytes};
+    if (!q->backlog.load(slot, image.group)) return corrupt("a message that cannot be there");
+    if (image.group == GroupKey::kNone) continue;
+    loading->grouped.push_back({static_cast<std::uint64_t>(id), image.message.seq, slot, image.group});
   }
-  return {};
+  if (run.messages > 0) stand(run.segment, run.messages, run.bytes);
+  return messages.status();
 }
 
 Status Engine::loaded() {
@@ -262,12 +278,8 @@ Status Engine::loaded() {
   if (s.loading == nullptr) return {};
   s.slab.loaded();
   const auto loading = std::exchange(s.loading, nullptr);
-  std::ranges::sort(loading->messages, {}, [](const auto& m) { return std::pair(m.queue, m.seq); });
-  for (const auto& m : loading->messages) {
-    QueueState* const q = s.find(QueueId{m.queue});
-    if (q->fifo && m.group == GroupKey::kNone) return corrupt("a message of another kind of queue");
-    if (!q->backlog.load(m.slot, m.group)) return corrupt("two messages of one number");
-  }
+  std::ranges::sort(loading->grouped, {}, [](const auto& m) { return std::pair(m.queue, m.seq); });
+  for (const auto& m : loading->grouped) s.find(QueueId{m.queue})->backlog.load_group(m.slot, m.group);
   for (const MoveTask& task : s.moves) {
     if (s.find(task.asked.source) == nullptr) return corrupt("a move from a queue that is not there");
   }

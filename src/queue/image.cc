@@ -1,8 +1,11 @@
 #include "queue/image.h"
 
+#include "base/varint.h"
 #include "queue/records.h"
 
 #include <algorithm>
+#include <cstring>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -16,14 +19,15 @@ enum Flags : std::uint8_t { kWhereMask = 7, kMovedIn = 8, kGrouped = 16, kRename
 
 void put(Writer& w, Time at) { w.varint(static_cast<std::uint64_t>(to_ms(at))); }
 
-Time take_time(Reader& r, bool& good) {
+template <class R>
+Time take_time(R& r, bool& good) {
   const std::uint64_t ms = r.varint();
   good = good && ms <= static_cast<std::uint64_t>(to_ms(kTimeMax));
   return good ? from_ms(static_cast<std::int64_t>(ms)) : Time();
 }
 
-template <class T>
-T take_number(Reader& r, bool& good, std::uint64_t most) {
+template <class T, class R>
+T take_number(R& r, bool& good, std::uint64_t most) {
   const std::uint64_t wide = r.varint();
   good = good && wide <= most;
   return static_cast<T>(wide);
@@ -153,31 +157,99 @@ void append_message(Bytes& out, const MessageImage& image) {
   w.varint(m.receives_here);
 }
 
-Result<std::vector<MessageImage>> decode_messages(ByteView block) {
-  return decode_block<MessageImage>(block, [](Reader& r, bool& good) {
-    MessageImage image;
-    Message& m = image.message;
-    image.index = take_number<std::uint16_t>(r, good, Slab::kChunk - 1);
-    const std::uint8_t flags = r.u8();
-    good = good && flags <= (kWhereMask | kMovedIn | kGrouped | kRenamed);
-    m.where = static_cast<Where>(flags & kWhereMask);
-    m.moved = (flags & kMovedIn) != 0;
-    m.renamed = (flags & kRenamed) != 0;
-    image.queue = take_number<QueueId>(r, good, kQueueIdMax);
-    m.seq = Seq{r.varint()};
-    if ((flags & kGrouped) != 0) image.group = GroupKey{r.u64()};
-    m.id = take_uuid(r);
-    m.sent = take_time(r, good);
-    m.visible_at = take_time(r, good);
-    for (std::uint32_t* v :
-         {&m.at.segment, &m.at.offset, &m.at.bytes, &m.receive_count, &m.first_received_ms, &m.lease_ms}) {
-      *v = take_number<std::uint32_t>(r, good, UINT32_MAX);
-    }
-    if (m.moved) m.source = take_number<std::uint32_t>(r, good, UINT32_MAX);
-    m.receives_here = take_number<std::uint16_t>(r, good, UINT16_MAX);
-    good = good && m.seq != Seq{} && m.at.bytes > 0;
-    return image;
-  });
+namespace {
+
+// A Reader of an entry whose every field fits into what is left.
+class Unbounded {
+ public:
+  explicit Unbounded(const char* at) : at_(at) {}
+
+  std::uint64_t varint() { return read_varint(at_, good_); }
+  std::uint8_t u8() { return static_cast<std::uint8_t>(*at_++); }
+  std::uint64_t u64() {
+    std::uint64_t v = 0;
+    std::memcpy(&v, at_, sizeof v);
+    at_ += sizeof v;
+    return v;
+  }
+  ByteView raw(std::size_t n) { return {std::exchange(at_, at_ + n), n}; }
+  bool ok() const { return good_; }
+  const char* at() const { return at_; }
+
+ private:
+  const char* at_;
+  bool good_ = true;
+};
+
+constexpr std::size_t kMessageBytesMax = 1 + 16 + 8 + 14 * kVarintBytesMax;
+
+// Without a branch for each number: what is too large is remembered in `excess`.
+template <class R>
+bool take_message(R& r, MessageImage& out) {
+  std::uint64_t excess = 0;
+  const auto number = [&](auto& to, std::uint64_t most) {
+    const std::uint64_t wide = r.varint();
+    excess |= static_cast<std::uint64_t>(wide > most);
+    to = static_cast<std::remove_reference_t<decltype(to)>>(wide);
+  };
+  const auto time = [&](Time& to) {
+    const std::uint64_t ms = r.varint();
+    excess |= static_cast<std::uint64_t>(ms > static_cast<std::uint64_t>(to_ms(kTimeMax)));
+    to = from_ms(static_cast<std::int64_t>(ms & (UINT64_MAX >> 2)));
+  };
+  Message& m = out.message;
+  number(out.index, Slab::kChunk - 1);
+  const std::uint8_t flags = r.u8();
+  excess |= static_cast<std::uint64_t>(flags > (kWhereMask | kMovedIn | kGrouped | kRenamed));
+  m.where = static_cast<Where>(flags & kWhereMask);
+  m.moved = (flags & kMovedIn) != 0;
+  m.renamed = (flags & kRenamed) != 0;
+  number(out.queue, kQueueIdMax);
+  number(m.seq, UINT64_MAX);
+  out.group = (flags & kGrouped) != 0 ? GroupKey{r.u64()} : GroupKey::kNone;
+  if (const ByteView id = r.raw(sizeof m.id.bytes); id.size() == sizeof m.id.bytes)
+    std::memcpy(m.id.bytes.data(), id.data(), sizeof m.id.bytes);
+  time(m.sent);
+  time(m.visible_at);
+  number(m.at.segment, UINT32_MAX);
+  number(m.at.offset, UINT32_MAX);
+  number(m.at.bytes, UINT32_MAX);
+  number(m.receive_count, UINT32_MAX);
+  number(m.first_received_ms, UINT32_MAX);
+  number(m.lease_ms, UINT32_MAX);
+  m.source = 0;
+  if (m.moved) number(m.source, UINT32_MAX);
+  number(m.receives_here, UINT16_MAX);
+  return excess == 0 && r.ok() && m.seq != Seq{} && m.at.bytes > 0;
+}
+
+}  // namespace
+
+MessageBlock::MessageBlock(ByteView block) {
+  if (block.empty()) return;
+  version_ = static_cast<std::uint8_t>(block[0]);
+  good_ = version_ == kVersion;
+  rest_ = block.substr(1);
+}
+
+bool MessageBlock::next(MessageImage& out) {
+  if (!good_ || rest_.empty()) return false;
+  if (rest_.size() >= kMessageBytesMax) {
+    Unbounded r(rest_.data());
+    good_ = take_message(r, out);
+    rest_.remove_prefix(static_cast<std::size_t>(r.at() - rest_.data()));
+  } else {
+    Reader r(rest_);
+    good_ = take_message(r, out);
+    rest_.remove_prefix(r.offset());
+  }
+  return good_;
+}
+
+Status MessageBlock::status() const {
+  if (version_ > kVersion)
+    return fail(Errc::kUnsupported, "queue state: written by a newer version of headrace");
+  return good_ ? Status() : corrupt();
 }
 
 void append_move(Bytes& out, const MoveTask& task) {

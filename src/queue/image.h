@@ -70,9 +70,23 @@ void append_place(Bytes& out, const PlaceImage<std::vector<Handed>>& place);
 void append_move(Bytes& out, const MoveTask& task);
 
 Result<std::vector<QueueImage>> decode_queues(ByteView block);
-Result<std::vector<MessageImage>> decode_messages(ByteView block);
 Result<std::vector<MoveTask>> decode_moves(ByteView block);
 Result<std::vector<PlaceImage<Original>>> decode_originals(ByteView block);
 Result<std::vector<PlaceImage<std::vector<Handed>>>> decode_attempts(ByteView block);
+
+// A block of messages, one after the other: most of what a start reads.
+class MessageBlock {
+ public:
+  explicit MessageBlock(ByteView block);
+
+  // False: that was the last one, or the bytes are not ours (status()). Leaves the message's links alone.
+  bool next(MessageImage& out);
+  Status status() const;
+
+ private:
+  ByteView rest_;
+  std::uint8_t version_ = 0;
+  bool good_ = false;
+};
 
 }  // namespace hr::queue

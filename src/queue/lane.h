@@ -60,8 +60,9 @@ class Lane {
     (m.prev == kNoSlot ? first_ : slab[m.prev].next) = m.next;
     (m.next == kNoSlot ? last_ : slab[m.next].prev) = m.prev;
   }
+  void clear_ready() { first_ = last_ = kNoSlot; }
   void clear() {
-    first_ = last_ = kNoSlot;
+    clear_ready();
     due_.clear();
   }
 

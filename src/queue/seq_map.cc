@@ -27,7 +27,7 @@ Slot SeqMap::find(Seq key) const {
   const Node* node = node_of(seq);
   if (node == nullptr) return kNoSlot;
   const Leaf* leaf = node->leaves[seq / kFan % kFan].get();
-  return leaf == nullptr ? kNoSlot : leaf->slots[seq % kFan];
+  return leaf == nullptr ? kNoSlot : (*leaf)[seq % kFan];
 }
 
 void SeqMap::add(Seq key, Slot slot) {
@@ -39,18 +39,18 @@ void SeqMap::add(Seq key, Slot slot) {
   }
   HR_CHECK(number >= base_ + (nodes_.empty() ? 0 : nodes_.size() - 1));
   while (number - base_ >= nodes_.size()) nodes_.emplace_back();
-  auto& node = nodes_[number - base_];
-  if (node == nullptr) node = std::make_unique<Node>();
-  auto& leaf = node->leaves[seq / kFan % kFan];
-  if (leaf == nullptr) {
-    leaf = std::make_unique<Leaf>();
-    leaf->slots.fill(kNoSlot);
-    ++node->used;
+  HR_CHECK(put(nodes_[number - base_], seq, slot));
+}
+
+void SeqMap::make_node(std::uint64_t number) {
+  if (nodes_.empty()) base_ = number;
+  if (number < base_) {
+    std::vector<std::unique_ptr<Node>> wider(nodes_.size() + (base_ - number));
+    std::ranges::move(nodes_, wider.begin() + static_cast<std::ptrdiff_t>(base_ - number));
+    nodes_ = std::move(wider);
+    base_ = number;
   }
-  HR_CHECK(leaf->slots[seq % kFan] == kNoSlot);
-  leaf->slots[seq % kFan] = slot;
-  ++leaf->used;
-  ++size_;
+  if (number - base_ >= nodes_.size()) nodes_.resize(number - base_ + 1);
 }
 
 void SeqMap::erase(Seq key) {
@@ -58,9 +58,9 @@ void SeqMap::erase(Seq key) {
   HR_CHECK(find(key) != kNoSlot);
   auto& node = nodes_[seq / (kFan * kFan) - base_];
   auto& leaf = node->leaves[seq / kFan % kFan];
-  leaf->slots[seq % kFan] = kNoSlot;
+  (*leaf)[seq % kFan] = kNoSlot;
   --size_;
-  if (--leaf->used != 0) return;
+  if (--node->numbers[seq / kFan % kFan] != 0) return;
   leaf.reset();
   if (--node->used != 0) return;
   node.reset();
@@ -95,7 +95,7 @@ std::optional<Seq> SeqMap::at_or_after(Seq key) const {
       seq = (seq / kFan + 1) * kFan;
       continue;
     }
-    if (leaf->slots[seq % kFan] != kNoSlot) return Seq{seq};
+    if ((*leaf)[seq % kFan] != kNoSlot) return Seq{seq};
     ++seq;
   }
   return std::nullopt;

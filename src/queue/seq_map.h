@@ -22,21 +22,41 @@ class SeqMap {
   Slot find(Seq seq) const;      // kNoSlot
   void add(Seq seq, Slot slot);  // `seq` above every one added before
   void erase(Seq seq);           // must be there
+  // Into a map that add() and erase() have not seen yet: in any order. False: there is one of that number.
+  bool load(Seq key, Slot slot) {
+    const auto seq = static_cast<std::uint64_t>(key);
+    const std::uint64_t number = seq / (kFan * kFan);
+    if (number - base_ >= nodes_.size()) make_node(number);
+    return put(nodes_[number - base_], seq, slot);
+  }
   std::optional<Seq> at_or_after(Seq seq) const;
   std::uint64_t size() const { return size_; }
 
  private:
   static constexpr std::uint64_t kFan = 64;
-  struct Leaf {
-    std::array<Slot, kFan> slots;
-    std::uint32_t used = 0;
-  };
+  using Leaf = std::array<Slot, kFan>;
   struct Node {
     std::array<std::unique_ptr<Leaf>, kFan> leaves;
-    std::uint32_t used = 0;
+    std::array<std::uint8_t, kFan> numbers{};  // in each
+    std::uint8_t used = 0;                     // leaves
   };
 
   const Node* node_of(std::uint64_t seq) const;
+  void make_node(std::uint64_t number);
+  bool put(std::unique_ptr<Node>& node, std::uint64_t seq, Slot slot) {
+    if (node == nullptr) node = std::make_unique<Node>();
+    auto& leaf = node->leaves[seq / kFan % kFan];
+    if (leaf == nullptr) {
+      leaf = std::make_unique<Leaf>();
+      leaf->fill(kNoSlot);
+      ++node->used;
+    }
+    if ((*leaf)[seq % kFan] != kNoSlot) return false;
+    (*leaf)[seq % kFan] = slot;
+    ++node->numbers[seq / kFan % kFan];
+    ++size_;
+    return true;
+  }
   void trim();
 
   std::vector<std::unique_ptr<Node>> nodes_;  // of the numbers from base_ * kFan * kFan on

@@ -2,6 +2,8 @@
 
 #include "base/check.h"
 
+#include <utility>
+
 namespace hr::queue {
 
 Slot Slab::add_chunk() {
@@ -15,9 +17,9 @@ Slot Slab::add_chunk() {
     index = holes_.back();
     holes_.pop_back();
   }
-  auto chunk = std::make_unique<Chunk>();
+  Chunk* const chunk = new_chunk();
   for (Slot i = 0; i < kChunk; ++i) chunk->slots[i].next = i + 1;
-  chunks_[index] = std::move(chunk);
+  chunks_[index] = chunk;
   ++alive_;
   open(index);
   return index;
@@ -65,7 +67,7 @@ void Slab::give_back(Slot slot) {
   // The last chunk stays, so that a queue that is filled and drained does not allocate each time.
   if (chunk.used == 0 && alive_ > 1) {
     close(index);
-    chunks_[index].reset();
+    memory_.give_back(std::exchange(chunks_[index], nullptr));
     holes_.push_back(index);
     --alive_;
   }
@@ -89,19 +91,12 @@ std::vector<Slot> Slab::take_changed() {
 
 void Slab::change_all() { changed_.assign(changed_.size(), true); }
 
-bool Slab::load(Slot slot, const Message& message) {
-  const Slot index = slot / kChunk;
+Slab::Chunk& Slab::make_chunk(Slot index) {
   while (index >= chunks_.size()) {
     chunks_.emplace_back();
     changed_.push_back(false);
   }
-  if (chunks_[index] == nullptr) chunks_[index] = std::make_unique<Chunk>();
-  Chunk& chunk = *chunks_[index];
-  if (chunk.slots[slot % kChunk].seq != Seq{}) return false;
-  chunk.slots[slot % kChunk] = message;
-  ++chunk.used;
-  ++used_;
-  return true;
+  return *(chunks_[index] = new_chunk());
 }
 
 void Slab::loaded() {
@@ -111,14 +106,15 @@ void Slab::loaded() {
       continue;
     }
     Chunk& chunk = *chunks_[index];
+    ++alive_;
     chunk.free = kChunk;
+    if (chunk.used == kChunk) continue;
     for (Slot i = kChunk; i > 0; --i) {
       if (chunk.slots[i - 1].seq != Seq{}) continue;
       chunk.slots[i - 1].next = chunk.free;
       chunk.free = i - 1;
     }
-    ++alive_;
-    if (chunk.free != kChunk) open(index);
+    open(index);
   }
 }
 

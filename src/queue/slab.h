@@ -8,13 +8,13 @@
 
 #include "base/time.h"
 #include "base/uuid.h"
+#include "queue/chunk_memory.h"
 #include "queue/queue.h"
 #include "storage/log/record.h"
 
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <vector>
 
 namespace hr::queue {
@@ -61,7 +61,7 @@ static_assert(sizeof(Message) == 88);
 
 class Slab {
  public:
-  Slab() = default;
+  Slab() : memory_(sizeof(Chunk)) {}
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
 
@@ -93,24 +93,40 @@ class Slab {
 
   // --- loading: every slot that was in use, then loaded(), before any other call ---
 
-  bool load(Slot slot, const Message& message);  // false: in use already
+  bool load(Slot slot, const Message& message) {  // false: in use already
+    Chunk& chunk = loading_chunk(slot / kChunk);
+    Message& m = chunk.slots[slot % kChunk];
+    if (m.seq != Seq{}) return false;
+    m = message;
+    ++chunk.used;
+    ++used_;
+    return true;
+  }
   void loaded();
 
  private:
+  // Made of zeros by ChunkMemory: a slot of zeros is free.
   struct Chunk {
     std::array<Message, kChunk> slots;
-    Slot free = 0;  // first free slot of the chunk, linked by `next`
-    Slot used = 0;
-    Slot before = kNoSlot, after = kNoSlot;  // among the chunks with a free slot
+    Slot free;  // first free slot of the chunk, linked by `next`
+    Slot used;
+    Slot before, after;  // among the chunks with a free slot
   };
 
+  Chunk& loading_chunk(Slot index) {
+    if (index < chunks_.size() && chunks_[index] != nullptr) return *chunks_[index];
+    return make_chunk(index);
+  }
+  Chunk& make_chunk(Slot index);
   Slot add_chunk();
+  Chunk* new_chunk() { return static_cast<Chunk*>(memory_.take()); }
   void open(Slot chunk);   // now has a free slot
   void close(Slot chunk);  // has none, or is gone
 
-  std::vector<std::unique_ptr<Chunk>> chunks_;
-  std::vector<bool> changed_;  // as many as chunks_
-  std::vector<Slot> holes_;    // indexes of chunks_ that were given back
+  ChunkMemory memory_;
+  std::vector<Chunk*> chunks_;  // null: given back
+  std::vector<bool> changed_;   // as many as chunks_
+  std::vector<Slot> holes_;     // indexes of chunks_ that were given back
   Slot open_ = kNoSlot;
   std::uint64_t used_ = 0;
   std::uint64_t alive_ = 0;

@@ -147,7 +147,7 @@ struct Engine::State {
 
   // --- engine_capture.cc ---
   void place(Slot slot, const storage::Location& at);
-  void stand(const storage::Location& at);
+  void stand(std::uint32_t segment, std::uint32_t messages, std::uint64_t bytes);
   void leave(const storage::Location& at);
   std::optional<MessageImage> image_of(Slot slot) const;
   const char* audit_places() const;

@@ -1,4 +1,5 @@
 // The containers below the engine: slab, number map, heap.
+#include "queue/chunk_memory.h"
 #include "queue/deadline_heap.h"
 #include "queue/seq_map.h"
 #include "queue/slab.h"
@@ -66,6 +67,51 @@ TEST(SeqMap, finds_what_a_map_finds) {
     ASSERT_EQ(map.at_or_after(Seq{probe}), expected);
   }
   EXPECT_EQ(map.size(), truth.size());
+}
+
+TEST(SeqMap, loads_numbers_in_any_order_and_each_once) {
+  std::vector<std::uint64_t> numbers;
+  for (std::uint64_t seq = 5000; seq < 30'000; ++seq) {
+    if (seq % 7 != 0) numbers.push_back(seq);
+  }
+  std::ranges::shuffle(numbers, std::mt19937(1));
+  SeqMap map;
+  for (const std::uint64_t seq : numbers) ASSERT_TRUE(map.load(Seq{seq}, static_cast<Slot>(seq)));
+  EXPECT_FALSE(map.load(Seq{numbers.front()}, 1));
+  std::ranges::sort(numbers);
+  std::uint64_t at = 1;
+  for (const std::uint64_t seq : numbers) {
+    ASSERT_EQ(map.at_or_after(Seq{at}), Seq{seq});
+    ASSERT_EQ(map.find(Seq{seq}), seq);
+    at = seq + 1;
+  }
+  map.add(Seq{30'000}, 1);
+  for (const std::uint64_t seq : numbers) map.erase(Seq{seq});
+  EXPECT_EQ(map.at_or_after(Seq{1}), Seq{30'000});
+}
+
+TEST(ChunkMemory, a_piece_is_zero_whatever_was_in_it_before) {
+  constexpr std::size_t kBytes = 90'128;
+  ChunkMemory memory(kBytes);
+  std::vector<char*> pieces;
+  std::mt19937 random(1);
+  for (int i = 0; i < 400; ++i) {
+    if (pieces.size() < 60 || random() % 2 == 0) {
+      auto* const piece = static_cast<char*>(memory.take());
+      ASSERT_TRUE(std::all_of(piece, piece + kBytes, [](char c) { return c == 0; }));
+      std::fill_n(piece, kBytes, 'x');
+      pieces.push_back(piece);
+    } else {
+      std::swap(pieces[random() % pieces.size()], pieces.back());
+      memory.give_back(pieces.back());
+      pieces.pop_back();
+    }
+  }
+  for (char* piece : pieces) {
+    ASSERT_TRUE(std::all_of(piece, piece + kBytes, [](char c) { return c == 'x'; }));
+    memory.give_back(piece);
+  }
+  EXPECT_EQ(memory.regions(), 0U);
 }
 
 TEST(SeqMap, one_moved_from_is_empty_and_usable) {
