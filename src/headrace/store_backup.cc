@@ -279,19 +279,6 @@ Status allocate_log(const std::string& folder) {
   return {};
 }
 
-// A folder that root restores into may belong to the store's user.
-Status give_to_owner(const std::string& path) {
-  struct stat owner{};
-  if (::geteuid() != 0 || ::stat(path.c_str(), &owner) != 0 || owner.st_uid == 0) return {};
-  std::error_code error;
-  for (const auto& entry : fs::recursive_directory_iterator(path, error)) {
-    if (::lchown(entry.path().c_str(), owner.st_uid, owner.st_gid) != 0)
-      return fail(Errc::kPermission,
-                  fmt::format("{}: cannot be given to uid {}", entry.path().string(), owner.st_uid));
-  }
-  return {};
-}
-
 // Everything into a folder below first: what is not finished is not a store.
 Status restore(const BackupOptions& options) {
   HR_TRY(read_summary(options.copy));

@@ -5,6 +5,7 @@
 #include "headrace/log_sinks.h"
 #include "headrace/store_backup.h"
 #include "headrace/store_inspect.h"
+#include "headrace/store_repair.h"
 #include "headrace/store_role.h"
 
 #include <CLI/CLI.hpp>
@@ -23,9 +24,10 @@ struct StoreFlags {
   std::optional<std::string> path, listen, socket;
   std::string ready_file;
   bool verbose = false;
-  bool bodies = false, json = false;
+  bool bodies = false, json = false, yes = false, dry_run = false;
   const CLI::App* check = nullptr;
   const CLI::App* dump = nullptr;
+  const CLI::App* repair = nullptr;
   const CLI::App* backup = nullptr;
   const CLI::App* restore = nullptr;
   std::string copy;  // of backup and restore
@@ -69,6 +71,12 @@ int run(const StoreFlags& flags) {
   const InspectOptions inspect{.path = options.config.path, .bodies = flags.bodies, .json = flags.json};
   if (flags.check->parsed()) return check_store(inspect);
   if (flags.dump->parsed()) return dump_store(inspect);
+  if (flags.repair->parsed()) {
+    return repair_store({.path = options.config.path,
+                         .yes = flags.yes && !flags.dry_run,
+                         .json = flags.json,
+                         .log = log_options(options.config)});
+  }
   const BackupOptions backup{
       .path = options.config.path,
       .socket = options.config.socket.empty() ? options.config.path + "/store.sock" : options.config.socket,
@@ -108,6 +116,17 @@ Command store_command(CLI::App& app) {
     inspect->footer(
         "Changes nothing. Exit codes: 0 all is well, 1 damaged, 2 no store, 4 a store runs there.");
   }
+  CLI::App* const repair =
+      store->add_subcommand("repair", "Tell what of a stopped store can be mended, and with --yes mend it");
+  repair->add_flag("--yes", flags->yes, "Do it; without it nothing is changed");
+  repair->add_flag("--dry-run", flags->dry_run, "Only tell, as without --yes");
+  repair->add_flag("--json", flags->json, "As one JSON object");
+  repair->fallthrough();
+  repair->footer(
+      "What it replaces stays in repair-TIME/ in the data folder. Exit codes: 0 nothing to mend, or mended, "
+      "1 "
+      "something cannot be mended, 2 no store, 3 there is something to mend, 4 a store runs there.");
+  flags->repair = repair;
   add_backup(*store, flags);
   flags->check = check;
   flags->dump = dump;

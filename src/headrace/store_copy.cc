@@ -154,4 +154,16 @@ bool is_free(const std::string& path) {
   return fs::is_directory(path, ignored) && fs::is_empty(path, ignored) && !ignored;
 }
 
+Status give_to_owner(const std::string& path) {
+  struct stat owner{};
+  if (::geteuid() != 0 || ::stat(path.c_str(), &owner) != 0 || owner.st_uid == 0) return {};
+  std::error_code error;
+  for (const auto& entry : fs::recursive_directory_iterator(path, error)) {
+    if (::lchown(entry.path().c_str(), owner.st_uid, owner.st_gid) != 0)
+      return fail(Errc::kPermission,
+                  fmt::format("{}: cannot be given to uid {}", entry.path().string(), owner.st_uid));
+  }
+  return {};
+}
+
 }  // namespace hr

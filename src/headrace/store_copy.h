@@ -48,6 +48,8 @@ Status sync_file_system(const std::string& path);
 // A small file, whole and durable under its name, or not there.
 Status write_durably(const std::string& path, std::string_view text);
 Result<std::string> read_small_file(const std::string& path);
+// What root has made below a folder becomes its owner's.
+Status give_to_owner(const std::string& path);
 // Not there, or an empty folder.
 bool is_free(const std::string& path);
 

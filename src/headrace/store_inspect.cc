@@ -18,31 +18,10 @@
 namespace hr {
 namespace {
 
-struct Folder {
-  std::unique_ptr<os::Disk> disk;
-  std::unique_ptr<os::DirLock> lock;
-};
-
-Result<Folder> open_folder(const std::string& path) {
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(path + "/log", ignored)) {
-    return fail(Errc::kNotFound, path + ": there is no store in this folder (no log/ in it)");
-  }
-  Folder folder;
-  HR_ASSIGN(folder.disk, os::open_disk(path));
-  HR_ASSIGN(folder.lock, folder.disk->lock("store.lock"));
-  return folder;
-}
-
 int exit_code_of(const Error& error) {
   if (error.code == Errc::kNotFound || error.code == Errc::kInvalid) return kExitUsage;
   if (error.code == Errc::kBusy || error.code == Errc::kPermission) return kExitUnavailable;
   return kExitFailed;
-}
-
-int refused(const Error& error) {
-  fmt::print(stderr, "headrace: {}\n", error.message);
-  return exit_code_of(error);
 }
 
 // Shows that it is alive, on a terminal only.
@@ -93,33 +72,51 @@ void print_text(const commit::CheckReport& r) {
   fmt::print("bodies   {} files, {} bytes\n", r.bodies, r.body_bytes);
   for (const std::string& what : r.damage) fmt::print("DAMAGED  {}\n", what);
   if (r.damage.size() == commit::kDamageMax) fmt::print("         there may be more\n");
-  fmt::print("{}\n", r.damage.empty() ? "all is well" : "nothing was changed");
+  fmt::print("{}\n", r.damage.empty()
+                         ? "all is well"
+                         : "nothing was changed; `headrace store repair` says what can be mended");
 }
 
 }  // namespace
 
+Result<StoppedStore> open_stopped_store(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path + "/log", ignored)) {
+    return fail(Errc::kNotFound, path + ": there is no store in this folder (no log/ in it)");
+  }
+  StoppedStore store;
+  HR_ASSIGN(store.disk, os::open_disk(path));
+  HR_ASSIGN(store.lock, store.disk->lock("store.lock"));
+  return store;
+}
+
+int inspection_refused(const Error& error) {
+  fmt::print(stderr, "headrace: {}\n", error.message);
+  return exit_code_of(error);
+}
+
 int check_store(const InspectOptions& options) {
-  const auto folder = open_folder(options.path);
-  if (!folder) return refused(folder.error());
+  const auto folder = open_stopped_store(options.path);
+  if (!folder) return inspection_refused(folder.error());
   const auto index = storage::open_rocksdb_index_read_only(options.path + "/index");
-  if (!index) return refused(index.error());
+  if (!index) return inspection_refused(index.error());
   const auto report =
       commit::check(*folder->disk, **index, {.bodies = options.bodies, .progress = show_progress});
   if (::isatty(STDERR_FILENO) == 1) fmt::print(stderr, "\r\x1b[K");
-  if (!report) return refused(report.error());
+  if (!report) return inspection_refused(report.error());
   options.json ? print_json(*report) : print_text(*report);
   return report->damage.empty() ? kExitOk : kExitFailed;
 }
 
 int dump_store(const InspectOptions& options) {
-  const auto folder = open_folder(options.path);
-  if (!folder) return refused(folder.error());
+  const auto folder = open_stopped_store(options.path);
+  if (!folder) return inspection_refused(folder.error());
   const Status dumped = commit::dump(*folder->disk, [](std::string_view line) -> Status {
     if (std::fwrite(line.data(), 1, line.size(), stdout) == line.size() && std::fputc('\n', stdout) != EOF)
       return {};
     return fail(Errc::kClosed, "standard output is closed");
   });
-  if (!dumped && dumped.error().code != Errc::kClosed) return refused(dumped.error());
+  if (!dumped && dumped.error().code != Errc::kClosed) return inspection_refused(dumped.error());
   return kExitOk;
 }
 

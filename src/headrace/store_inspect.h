@@ -2,9 +2,23 @@
 // the folder is changed.
 #pragma once
 
+#include "base/result.h"
+#include "os/disk.h"
+
+#include <memory>
 #include <string>
 
 namespace hr {
+
+// A store's folder that nobody else uses as long as this lives.
+struct StoppedStore {
+  std::unique_ptr<os::Disk> disk;
+  std::unique_ptr<os::DirLock> lock;
+};
+// kNotFound: there is no store. kBusy: one runs there.
+Result<StoppedStore> open_stopped_store(const std::string& path);
+// Says why, on standard error; returns the exit code.
+int inspection_refused(const Error& error);
 
 struct InspectOptions {
   std::string path;  // the data folder, absolute

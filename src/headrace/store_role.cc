@@ -85,12 +85,15 @@ Result<T> in_folder(Result<T> result, const StoreConfig& config) {
   return result;
 }
 
-commit::RecoveryOptions recovery_options(const StoreConfig& config) {
-  commit::RecoveryOptions options;
-  options.log.segment_bytes = config.segment_mib << 20;
-  options.log.reserve_segments = config.reserve_segments;
-  options.log.batch_bytes_max = std::min(options.log.batch_bytes_max, options.log.segment_bytes / 4 * 3);
-  return options;
+// Damage is for a person to look at: with which command. Of the index, files that are missing are damage too.
+template <class T>
+Result<T> mendable(Result<T> result, const StoreConfig& config, bool index = false) {
+  if (result) return result;
+  const Errc code = result.error().code;
+  if (code != Errc::kCorrupt && !(index && (code == Errc::kIo || code == Errc::kNotFound))) return result;
+  result.error().message += fmt::format(
+      "; `headrace store repair --path {}` says what can be mended, and mends it with --yes", config.path);
+  return result;
 }
 
 // Calls tick() at the engine's next deadline. One timer for all queues.
@@ -203,10 +206,10 @@ Status StoreRole::start() {
   HR_ASSIGN(lock_, in_folder(disk_->lock("store.lock"), config_));
   HR_TRY(Snapshots::clear(config_.path));
   HR_ASSIGN(secrets_, load_or_make_keys(config_.path, config_.account, *entropy_));
-  HR_ASSIGN(auto index, storage::open_rocksdb_index(config_.path + "/index"));
-  HR_ASSIGN(
-      recovered_,
-      in_folder(commit::recover(*disk_, *entropy_, std::move(index), recovery_options(config_)), config_));
+  HR_ASSIGN(auto index, mendable(storage::open_rocksdb_index(config_.path + "/index"), config_, true));
+  auto recovered = commit::recover(*disk_, *entropy_, std::move(index),
+                                   {.log = log_options(config_), .queues = {}, .objects = {}});
+  HR_ASSIGN(recovered_, mendable(in_folder(std::move(recovered), config_), config_));
   clock_ = os::make_clock(recovered_.report.logged);
   diary_.info("store.recovered", {{"groups", recovered_.report.last},
                                   {"segments", recovered_.report.segments},
@@ -403,6 +406,14 @@ net::Task<void> StoreRole::end() {
 }
 
 }  // namespace
+
+storage::LogOptions log_options(const StoreConfig& config) {
+  storage::LogOptions options;
+  options.segment_bytes = config.segment_mib << 20;
+  options.reserve_segments = config.reserve_segments;
+  options.batch_bytes_max = std::min(options.batch_bytes_max, options.segment_bytes / 4 * 3);
+  return options;
+}
 
 int run_store(const StoreOptions& options, hr::Log diary) {
   StoreRole role(options, diary);

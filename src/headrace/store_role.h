@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "codec/config.h"
+#include "storage/log/log.h"
 
 #include <string>
 
@@ -13,6 +14,9 @@ struct StoreOptions {
   StoreConfig config;
   std::string ready_file;  // written when ready, as JSON: endpoint, socket, keys, pid; empty: none
 };
+
+// Of the store's log, as its configuration wants it.
+storage::LogOptions log_options(const StoreConfig& config);
 
 // An exit code (headrace/commands.h). Every failure is one line in `diary`.
 int run_store(const StoreOptions& options, hr::Log diary);

@@ -1,4 +1,5 @@
 #include "storage/log/log.h"
+#include "storage/log/salvage.h"
 #include "storage/log/segmented_log.h"
 
 #include <fmt/format.h>
@@ -33,7 +34,7 @@ class Opener {
   Opener(os::Disk& disk, os::Entropy& entropy, const LogOptions& options)
       : disk_(disk), entropy_(entropy), options_(options) {}
 
-  Result<DiskLog::Start> create();
+  Result<DiskLog::Start> create(Lsn first = 1);
   Result<DiskLog::Start> resume(Survey survey);
 
  private:
@@ -48,12 +49,13 @@ class Opener {
   std::unique_ptr<SegmentSet> segments_ = std::make_unique<SegmentSet>(disk_, options_.segment_bytes);
 };
 
-Result<DiskLog::Start> Opener::create() {
+Result<DiskLog::Start> Opener::create(Lsn first) {
   SegmentHeader header;
   header.segment = 1;
   header.segment_bytes = options_.segment_bytes;
   header.log_id = nonzero(entropy_);
   header.epoch = nonzero(entropy_);
+  header.base = first;
   HR_TRY(segments_->create_first(header));
   const Position at{1, kSegmentHeaderBytes};
   return DiskLog::Start{
@@ -159,6 +161,15 @@ Result<std::unique_ptr<SegmentedLog>> open_log_with(
   auto start = survey.segments.empty() ? opener.create() : opener.resume(std::move(survey));
   if (!start) return std::unexpected(std::move(start).error());
   auto log = std::make_unique<DiskLog>(options, std::move(*start));
+  log->make_spares();
+  return log;
+}
+
+Result<std::unique_ptr<SegmentedLog>> create_log(os::Disk& disk, os::Entropy& entropy,
+                                                 const LogOptions& options, Lsn first) {
+  HR_TRY(check(options));
+  HR_ASSIGN(auto start, Opener(disk, entropy, options).create(first));
+  auto log = std::make_unique<DiskLog>(options, std::move(start));
   log->make_spares();
   return log;
 }

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "codec/digest.h"
+#include "storage/state/state_salvage.h"
 
 #include <fmt/format.h>
 
@@ -121,9 +122,14 @@ class Files final : public StateFiles {
  public:
   explicit Files(os::Disk& disk) : disk_(disk) {}
 
-  Status open(StateMode mode);
+  // kAny: names that are none of ours are passed over.
+  enum class Names : std::uint8_t { kOurs, kAny };
+  using Lost = std::function<void(BlockKey key, const Error& why)>;
+
+  Status open(StateMode mode, Names names = Names::kOurs);
+  Status read(const Take& take, const Lost* lost) const;
   Lsn position() const override { return root_.position; }
-  Status load(const Take& take) const override;
+  Status load(const Take& take) const override { return read(take, nullptr); }
   bool wasteful() const override;
   Status begin(std::optional<std::uint8_t> carried) override;
   Status add(BlockKey key, ByteView bytes) override;
@@ -131,7 +137,7 @@ class Files final : public StateFiles {
   Stats stats() const override;
 
  private:
-  Status list();
+  Status list(Names names);
   Status read_root();
   Status check_files() const;
   Status write_out();
@@ -152,7 +158,7 @@ class Files final : public StateFiles {
   Bytes buffer_;
 };
 
-Status Files::open(StateMode mode) {
+Status Files::open(StateMode mode, Names names) {
   const bool writes = mode == StateMode::kReadWrite;
   if (writes) {
     HR_TRY(disk_.make_dir(kFolder, "state.create"));
@@ -160,21 +166,21 @@ Status Files::open(StateMode mode) {
     // Names that a killed process left in the page cache become durable before anything is built on them.
     HR_TRY(disk_.sync_dir(kFolder, "state.syncdir"));
   }
-  HR_TRY(list());
+  HR_TRY(list(names));
   if (files_.empty()) return {};
   HR_TRY(read_root());
   HR_TRY(check_files());
   return writes ? remove_unneeded() : Status();
 }
 
-Status Files::list() {
+Status Files::list(Names names) {
   const auto entries = disk_.list(kFolder, "state.list");
   if (!entries && entries.error().code == Errc::kNotFound) return {};
   if (!entries) return std::unexpected(entries.error());
   for (const os::DirEntry& entry : *entries) {
     if (const auto number = number_of(entry.name)) {
       files_[*number] = entry.bytes;
-    } else if (entry.name != "new.tmp") {
+    } else if (entry.name != "new.tmp" && names == Names::kOurs) {
       return fail(Errc::kCorrupt,
                   fmt::format("{}/{} is not part of the state: move it away", kFolder, entry.name));
     }
@@ -223,7 +229,7 @@ Status Files::check_files() const {
   return {};
 }
 
-Status Files::load(const Take& take) const {
+Status Files::read(const Take& take, const Lost* lost) const {
   std::map<std::uint64_t, std::unique_ptr<os::File>> open;
   Bytes bytes;
   for (const auto& [key, place] : root_.blocks) {
@@ -233,8 +239,13 @@ Status Files::load(const Take& take) const {
     }
     bytes.resize(place.bytes);
     HR_ASSIGN(const bool good, read_checked(*file, place.offset, place.crc, bytes));
-    if (!good) return damaged(place.file, place.offset, "a block's checksum is wrong");
-    HR_TRY(take(key, bytes));
+    if (good) {
+      HR_TRY(take(key, bytes));
+      continue;
+    }
+    const auto why = damaged(place.file, place.offset, "a block's checksum is wrong");
+    if (lost == nullptr) return why;
+    (*lost)(key, why.error());
   }
   return {};
 }
@@ -337,6 +348,14 @@ Result<std::unique_ptr<StateFiles>> open_state_files(os::Disk& disk, StateMode m
   auto files = std::make_unique<Files>(disk);
   HR_TRY(files->open(mode));
   return files;
+}
+
+Result<Lsn> salvage_state(os::Disk& disk, const std::function<Status(BlockKey key, ByteView bytes)>& take,
+                          const std::function<void(BlockKey key, const Error& why)>& lost) {
+  Files files(disk);
+  HR_TRY(files.open(StateMode::kReadOnly, Files::Names::kAny));
+  HR_TRY(files.read(take, &lost));
+  return files.position();
 }
 
 }  // namespace hr::storage
