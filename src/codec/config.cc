@@ -363,6 +363,21 @@ Result<Network> parse_network(const std::string& value) {
   return fail(Errc::kInvalid, fmt::format("\"{}\" is neither \"internet\" nor \"none\"", value));
 }
 
+Result<std::optional<std::uint64_t>> parse_free(const std::string& value) {
+  if (value == "auto") return std::nullopt;
+  HR_ASSIGN(const std::uint64_t bytes, parse_size(value));
+  if (bytes > 1ULL << 40)
+    return fail(Errc::kInvalid, fmt::format("{} is not in 0 to 1024G, nor auto", value));
+  return bytes;
+}
+
+Result<std::uint64_t> parse_rate(const std::string& value) {
+  HR_ASSIGN(const std::uint64_t bytes, parse_size(value));
+  if (bytes != 0 && (bytes < 64ULL << 10 || bytes > 1ULL << 30))
+    return fail(Errc::kInvalid, fmt::format("{} is not in 64K to 1G, nor 0", value));
+  return bytes;
+}
+
 Result<std::uint64_t> parse_body(const std::string& value) {
   HR_ASSIGN(const std::uint64_t bytes, parse_size(value));
   if (bytes < 1'024 || bytes > 1ULL << 40)
@@ -386,7 +401,9 @@ Table store_table() {
           {"segment_mib", number(HR_FIELD(store.segment_mib), 4, 1'024)},
           {"reserve_segments", number(HR_FIELD(store.reserve_segments), 1, 16)},
           {"object_bytes_max", number(HR_FIELD(store.object_bytes_max), 1LL << 20, 5LL << 30)},
-          {"connections_max", number(HR_FIELD(store.connections_max), 16, 100'000)}};
+          {"connections_max", number(HR_FIELD(store.connections_max), 16, 100'000)},
+          {"keep_free", parsed(HR_FIELD(store.keep_free), parse_free)},
+          {"scrub_rate", parsed(HR_FIELD(store.scrub_rate), parse_rate)}};
 }
 
 Table site_table() {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,9 @@ struct StoreConfig {
   std::uint32_t reserve_segments = 2;       // 1 to 16
   std::uint64_t object_bytes_max = 5ULL << 30;  // sent at once, 1 MiB to 5 GiB
   std::uint32_t connections_max = 16'000;       // 16 to 100,000
+  // Free bytes of the file system below which only deletes are taken; none: 2 % of it, at most 1 GiB.
+  std::optional<std::uint64_t> keep_free;
+  std::uint64_t scrub_rate = 4U << 20;  // bytes a second, at most 1 GiB; 0: bodies are not scrubbed
 };
 
 // How many, between two bounds: "2" is both; "1..4" is from the first to the second as load asks.

@@ -223,6 +223,13 @@ TEST(Config, a_wrong_type_names_the_value_s_place) {
 }
 
 TEST(Config, a_number_outside_its_range_is_refused_at_the_edges) {
+  for (const char* good : {"auto", "0", "1024G"})
+    EXPECT_EQ(error_of(fmt::format("[store]\nkeep_free = \"{}\"\n", good)), "") << good;
+  EXPECT_NE(error_of("[store]\nkeep_free = \"1025G\"\n"), "");
+  for (const char* good : {"0", "64K", "1G"})
+    EXPECT_EQ(error_of(fmt::format("[store]\nscrub_rate = \"{}\"\n", good)), "") << good;
+  for (const char* bad : {"63K", "1073741825", "-1", "4 MB"})
+    EXPECT_NE(error_of(fmt::format("[store]\nscrub_rate = \"{}\"\n", bad)), "") << bad;
   EXPECT_EQ(error_of("[store]\nsegment_mib = 4\n"), "");
   EXPECT_NE(error_of("[store]\nsegment_mib = 3\n"), "");
   EXPECT_EQ(error_of("[store]\nsegment_mib = 1024\n"), "");

@@ -104,6 +104,10 @@ bool Store::tick() {
 Status Store::admit(const Cost& cost) {
   if (failed_) return std::unexpected(*failed_);
   const auto due = parts_.queues.bound(0);
+  if (space_low_ && cost.space == storage::Space::kGrow) {
+    ++stats_.refused;
+    return fail(Errc::kNoSpace, "the disk is nearly full");
+  }
   auto admitted = parts_.log.admit(cost.records + due.records, cost.bytes + due.bytes, cost.space);
   if (!admitted) ++stats_.refused;
   return admitted;

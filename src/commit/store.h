@@ -93,6 +93,10 @@ class Store {
   using DecideObjects = std::function<void(object::Engine&, Time, object::Effects&)>;
   void change_objects(const Cost& cost, const DecideObjects& decide, Done done);
 
+  // The disk has little room left (or has it again): only what makes room is taken, the rest is kNoSpace.
+  void set_space_low(bool low) { space_low_ = low; }
+  bool space_low() const { return space_low_; }
+
   // --- time ---
   // What is due. Call at next_deadline(), or sooner. False: the log takes nothing now.
   bool tick();
@@ -155,6 +159,7 @@ class Store {
   std::size_t not_kicked_ = 0;  // groups
   std::optional<Error> failed_;
   Time deadline_ = Time::max();  // as last told by deadline_moved
+  bool space_low_ = false;
   StoreStats stats_;
 };
 

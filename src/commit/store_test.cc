@@ -318,6 +318,27 @@ TEST(Store, a_command_that_the_log_cannot_take_changes_nothing) {
   EXPECT_TRUE(sent && *sent);
 }
 
+TEST(Store, where_the_disk_is_nearly_full_takes_only_what_makes_room) {
+  Rig rig;
+  const queue::QueueId queue = rig.create("jobs");
+  rig.store().set_space_low(true);
+  std::optional<Status> sent;
+  rig.send(queue, sent);
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(sent->error().code, Errc::kNoSpace);
+  std::optional<Status> shrunk;
+  rig.store().change_queues(
+      {.records = 1, .bytes = 0, .space = storage::Space::kShrink}, storage::Release::kDurable,
+      [](queue::Engine&, Time, queue::Effects&) {}, [&](Status status) { shrunk = std::move(status); });
+  rig.settle();
+  EXPECT_TRUE(shrunk && *shrunk);
+  EXPECT_TRUE(rig.store().tick());
+  rig.store().set_space_low(false);
+  rig.send(queue, sent);
+  rig.settle();
+  EXPECT_TRUE(sent && *sent);
+}
+
 TEST(Store, after_a_failed_sync_every_answer_and_every_later_command_fails) {
   Rig rig;
   const auto jobs = rig.create("jobs");

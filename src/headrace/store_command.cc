@@ -7,6 +7,7 @@
 #include "headrace/store_inspect.h"
 #include "headrace/store_repair.h"
 #include "headrace/store_role.h"
+#include "headrace/store_salvage.h"
 
 #include <CLI/CLI.hpp>
 
@@ -31,6 +32,10 @@ struct StoreFlags {
   const CLI::App* backup = nullptr;
   const CLI::App* restore = nullptr;
   std::string copy;  // of backup and restore
+  const CLI::App* scrub = nullptr;
+  const CLI::App* salvage = nullptr;
+  bool scrub_now = false;
+  SalvageOptions saved;
 };
 
 std::string without_slashes(std::string path) {
@@ -55,6 +60,26 @@ void add_backup(CLI::App& store, const std::shared_ptr<StoreFlags>& flags) {
   flags->restore = restore;
 }
 
+void add_scrub(CLI::App& store, const std::shared_ptr<StoreFlags>& flags) {
+  CLI::App* const scrub = store.add_subcommand("scrub", "What the running store knows of damaged bodies");
+  scrub->add_flag("--now", flags->scrub_now, "Begin to read all of them again now");
+  scrub->add_flag("--json", flags->json, "As one JSON object");
+  scrub->footer("Exit codes: 0 no damage is known, 1 some is, 4 the store does not answer.");
+  CLI::App* const salvage =
+      store.add_subcommand("salvage", "Write the bytes that are left of an object, damaged or not");
+  salvage->add_option("BUCKET", flags->saved.bucket, "Its bucket")->required();
+  salvage->add_option("KEY", flags->saved.key, "Its key")->required();
+  salvage->add_option("FILE", flags->saved.destination, "A new file")->required();
+  salvage->add_option("--version-id", flags->saved.version, "A version of it (default: the newest)");
+  salvage->footer(
+      "Reads the folder, whether its store runs or not, and changes nothing there. What cannot be read is "
+      "zeros. Exit codes: 0 it is what was stored, 1 it is not, 2 no such object, or FILE is there, 4 the "
+      "folder cannot be read.");
+  for (CLI::App* const each : {scrub, salvage}) each->fallthrough();  // --path and --config of the store
+  flags->scrub = scrub;
+  flags->salvage = salvage;
+}
+
 int run(const StoreFlags& flags) {
   auto config = find_config(flags.config_file);
   if (!config) return usage_error(config.error().message);
@@ -77,10 +102,16 @@ int run(const StoreFlags& flags) {
                          .json = flags.json,
                          .log = log_options(options.config)});
   }
-  const BackupOptions backup{
-      .path = options.config.path,
-      .socket = options.config.socket.empty() ? options.config.path + "/store.sock" : options.config.socket,
-      .copy = without_slashes(copy)};
+  const std::string socket =
+      options.config.socket.empty() ? options.config.path + "/store.sock" : options.config.socket;
+  if (flags.scrub->parsed())
+    return scrub_store({.socket = socket, .now = flags.scrub_now, .json = flags.json});
+  if (flags.salvage->parsed()) {
+    SalvageOptions saved = flags.saved;
+    saved.path = options.config.path;
+    return salvage_object(saved);
+  }
+  const BackupOptions backup{.path = options.config.path, .socket = socket, .copy = without_slashes(copy)};
   if (flags.backup->parsed()) return backup_store(backup);
   if (flags.restore->parsed()) return restore_store(backup);
   const auto sink = make_sink({.role = "store", .verbose = flags.verbose});
@@ -128,6 +159,7 @@ Command store_command(CLI::App& app) {
       "something cannot be mended, 2 no store, 3 there is something to mend, 4 a store runs there.");
   flags->repair = repair;
   add_backup(*store, flags);
+  add_scrub(*store, flags);
   flags->check = check;
   flags->dump = dump;
   return {store, [flags] { return run(*flags); }};

@@ -7,7 +7,9 @@
 #include "headrace/keys.h"
 #include "headrace/notify.h"
 #include "headrace/request_log.h"
+#include "headrace/space_watch.h"
 #include "headrace/store_routes.h"
+#include "headrace/store_scrub.h"
 #include "headrace/store_snapshot.h"
 #include "net/runtime.h"
 #include "net/server.h"
@@ -154,13 +156,18 @@ Status write_ready_file(const std::string& path, const std::string& text) {
 class StoreRole {
  public:
   StoreRole(const StoreOptions& options, hr::Log diary)
-      : config_(options.config), ready_file_(options.ready_file), diary_(diary) {}
+      : config_(options.config),
+        ready_file_(options.ready_file),
+        diary_(diary),
+        space_(options.config.keep_free) {}
 
   Status start();
   int run();
 
  private:
   void serve();
+  void serve_clients();
+  void serve_operators(const std::vector<std::uint32_t>& operators);
   void watch();
   void watch_space();
   net::Task<void> end_overdue_snapshot();
@@ -168,6 +175,7 @@ class StoreRole {
   net::Task<void> sweep();
   net::Task<void> wait_for_signal();
   net::Task<void> end();
+  object::StoreLoad load() const;
   std::string endpoint() const;
 
   StoreConfig config_;
@@ -184,6 +192,7 @@ class StoreRole {
   std::optional<commit::Store> store_;
   std::optional<commit::Threads> threads_;
   std::optional<sqs::SqsFront> sqs_;
+  std::optional<StoreScrub> scrub_;
   std::optional<s3::S3Front> s3_;
   std::optional<Snapshots> snapshots_;
   std::optional<StoreRoutes> routes_;
@@ -191,7 +200,8 @@ class StoreRole {
   std::optional<net::Server> server_;
   std::vector<int> passed_;  // LISTEN_FDS
   bool space_refused_ = false;
-  net::Gate gate_;
+  SpaceWatch space_;
+  net::Gate gate_, scrubbing_;
   std::optional<boost::asio::signal_set> signals_;
   int exit_code_ = kExitOk;
 };
@@ -217,6 +227,7 @@ Status StoreRole::start() {
                                   {"torn_bytes", recovered_.report.torn_bytes},
                                   {"reapplied", recovered_.replayed_object_records}});
   serve();
+  watch_space();
   if (!passed_.empty()) {
     config_.socket.clear();
     for (const int descriptor : passed_) {
@@ -241,19 +252,24 @@ void StoreRole::serve() {
                                       .diary = diary_,
                                       .deadline_moved = [this](Time deadline) { ticker_->arm(deadline); },
                                       .recovered = recovered_.report.last});
-  threads_.emplace(commit::Threads::Parts{
+  const auto failed = [this](const Error& error) {
+    diary_.error("store.failed", {{"reason", error.message}});
+    exit_code_ = kExitFailed;
+    runtime_->stop();
+  };
+  commit::Threads::Parts parts{
       .store = *store_,
       .recovered = recovered_,
       .clock = *clock_,
       .keeper = {.segment_bytes = config_.segment_mib << 20},
       .diary = diary_,
       .post = [this](std::move_only_function<void()> work) { runtime_->post(std::move(work)); },
-      .failed =
-          [this](const Error& error) {
-            diary_.error("store.failed", {{"reason", error.message}});
-            exit_code_ = kExitFailed;
-            runtime_->stop();
-          }});
+      .failed = failed};
+  threads_.emplace(std::move(parts));
+  serve_clients();
+}
+
+void StoreRole::serve_clients() {
   wire::TrustedPeers trusted{.uids = config_.trusted_uids, .account = config_.account};
   trusted.uids.push_back(::geteuid());
   sqs_.emplace(sqs::SqsFront::Parts{.store = *store_,
@@ -265,17 +281,37 @@ void StoreRole::serve() {
                                     .strict = config_.strict_aws,
                                     .entropy = *entropy_,
                                     .diary = diary_});
-  s3_.emplace(s3::S3Front::Parts{.store = *store_,
-                                 .index = *recovered_.index,
-                                 .blobs = *recovered_.blobs,
-                                 .runtime = *runtime_,
-                                 .keys = secrets_->keys,
-                                 .trusted = trusted,
-                                 .clock = *clock_,
-                                 .region = config_.region,
-                                 .domain = config_.domain,
-                                 .diary = diary_,
-                                 .limits = {.body_bytes_max = config_.object_bytes_max}});
+  scrub_.emplace(StoreScrub::Parts{.disk = *disk_,
+                                   .index = *recovered_.index,
+                                   .blobs = *recovered_.blobs,
+                                   .runtime = *runtime_,
+                                   .clock = *clock_,
+                                   .diary = diary_,
+                                   .load = [this] { return load(); },
+                                   .limits = {.bytes_per_second = config_.scrub_rate}});
+  s3_.emplace(
+      s3::S3Front::Parts{.store = *store_,
+                         .index = *recovered_.index,
+                         .blobs = *recovered_.blobs,
+                         .runtime = *runtime_,
+                         .keys = secrets_->keys,
+                         .trusted = trusted,
+                         .clock = *clock_,
+                         .region = config_.region,
+                         .domain = config_.domain,
+                         .damage = &scrub_->damage(),
+                         .damaged = [this](object::Damage found) { scrub_->report(std::move(found)); },
+                         .diary = diary_,
+                         .limits = {.body_bytes_max = config_.object_bytes_max}});
+  serve_operators(trusted.uids);
+  net::ServerLimits limits;
+  limits.connections_max = config_.connections_max;
+  requests_.emplace(*routes_, *clock_, diary_);
+  server_.emplace(*runtime_, *requests_, *clock_, *entropy_, diary_, limits);
+  routes_->watch(*server_);
+}
+
+void StoreRole::serve_operators(const std::vector<std::uint32_t>& operators) {
   snapshots_.emplace(Snapshots::Parts{.path = config_.path,
                                       .log = *recovered_.log,
                                       .index = *recovered_.index,
@@ -291,13 +327,10 @@ void StoreRole::serve() {
                                      .sqs = *sqs_,
                                      .s3 = *s3_,
                                      .snapshots = *snapshots_,
+                                     .scrub = *scrub_,
+                                     .space = space_,
                                      .runtime = *runtime_,
-                                     .operators = trusted.uids});
-  net::ServerLimits limits;
-  limits.connections_max = config_.connections_max;
-  requests_.emplace(*routes_, *clock_, diary_);
-  server_.emplace(*runtime_, *requests_, *clock_, *entropy_, diary_, limits);
-  routes_->watch(*server_);
+                                     .operators = operators});
 }
 
 // At least once in kTickAtLeast.
@@ -314,16 +347,25 @@ net::Task<void> StoreRole::end_overdue_snapshot() {
   });
 }
 
-// One line when the log finds no room for its next segment, and one when it has it again.
+// One line when the disk is nearly full, or the log finds no room for its next segment, and one when there is
+// room again.
 void StoreRole::watch_space() {
-  const bool refused = recovered_.log->stats().space_refused;
+  if (const auto space = disk_->space("store.space")) store_->set_space_low(space_.look(*space));
+  const bool refused = store_->space_low() || recovered_.log->stats().space_refused;
   if (refused == std::exchange(space_refused_, refused)) return;
   if (refused) {
     diary_.warning("store.disk_full", {{"path", config_.path},
+                                       {"free", space_.free_bytes()},
+                                       {"keep", space_.mark()},
                                        {"what", "new messages and objects are refused until there is room"}});
   } else {
-    diary_.notice("store.disk_has_room", {{"path", config_.path}});
+    diary_.notice("store.disk_has_room", {{"path", config_.path}, {"free", space_.free_bytes()}});
   }
+}
+
+object::StoreLoad StoreRole::load() const {
+  const auto http = server_->stats();
+  return {.requests = http.requests, .bytes = http.bytes_in + http.bytes_out};
 }
 
 std::string StoreRole::endpoint() const {
@@ -369,6 +411,8 @@ net::Task<void> StoreRole::become_ready() {
       co_return co_await end();
     }
   }
+  scrub_->load();
+  runtime_->spawn(scrubbing_, "store.scrub", scrub_->run());
   diary_.notice("store.ready",
                 {{"endpoint", endpoint()}, {"socket", config_.socket}, {"path", config_.path}});
   notify_ready();
@@ -399,7 +443,9 @@ net::Task<void> StoreRole::wait_for_signal() {
 net::Task<void> StoreRole::end() {
   notify_stopping();
   routes_->set_ready(false);
+  scrub_->stop();
   co_await server_->drain(kDrain);
+  co_await runtime_->finish(scrubbing_);
   ticker_->stop();
   if (signals_) signals_->cancel();
   runtime_->stop();

@@ -1,6 +1,5 @@
 #include "headrace/store_routes.h"
 
-#include "headrace/metrics.h"
 #include "headrace/notify.h"
 #include "headrace/routes.h"
 #include "headrace/unix_http.h"
@@ -42,6 +41,8 @@ Status is_healthy(const Result<UnixAnswer>& answer, const std::string& name) {
 constexpr Duration kHealthPatience = 5s;
 constexpr std::string_view kHealth = "/_headrace/health";
 constexpr std::string_view kSnapshots = "/_headrace/snapshots";
+constexpr std::string_view kScrub = "/_headrace/scrub";
+constexpr std::string_view kOperatorsOnly = "for the store's own user on its unix socket\n";
 
 }  // namespace
 
@@ -49,6 +50,7 @@ net::Task<net::Response> StoreRoutes::handle(net::RequestHead& head, net::Reques
   switch (service_of(head)) {
     case Service::kOwn:
       if (head.method == "POST" && head.target.starts_with(kSnapshots)) co_return co_await snapshots(head);
+      if (head.target == kScrub && (head.method == "GET" || head.method == "POST")) co_return scrub(head);
       co_return own(head);
     case Service::kSqs:
       co_return co_await parts_.sqs.handle(head, body);
@@ -58,13 +60,25 @@ net::Task<net::Response> StoreRoutes::handle(net::RequestHead& head, net::Reques
   co_return text_response(500, "text/plain", "no such service\n");
 }
 
+bool StoreRoutes::operates(const net::Peer& peer) const {
+  return peer.unix_socket &&
+         (peer.uid == 0 || std::ranges::find(parts_.operators, peer.uid) != parts_.operators.end());
+}
+
+// GET /_headrace/scrub tells of it, POST begins a pass. It names keys: for operators.
+net::Response StoreRoutes::scrub(const net::RequestHead& head) {
+  if (!operates(head.peer)) return text_response(403, "text/plain", std::string(kOperatorsOnly));
+  if (head.method == "POST") {
+    if (const Status begun = parts_.scrub.begin(); !begun)
+      return text_response(409, "text/plain", begun.error().message + "\n");
+  }
+  return text_response(200, "application/json", parts_.scrub.json());
+}
+
 // POST /_headrace/snapshots takes one, .../ID/keep and .../ID/end tell of it. For the store's operators: who
 // may read its folder anyway.
 net::Task<net::Response> StoreRoutes::snapshots(const net::RequestHead& head) {
-  const bool operates =
-      head.peer.unix_socket &&
-      (head.peer.uid == 0 || std::ranges::find(parts_.operators, head.peer.uid) != parts_.operators.end());
-  if (!operates) co_return text_response(403, "text/plain", "for the store's own user on its unix socket\n");
+  if (!operates(head.peer)) co_return text_response(403, "text/plain", std::string(kOperatorsOnly));
   std::string_view rest = std::string_view(head.target).substr(kSnapshots.size());
   if (rest.empty()) {
     const auto taken = co_await parts_.runtime.on_pool([this] { return parts_.snapshots.take(); });
@@ -91,7 +105,13 @@ net::Response StoreRoutes::own(const net::RequestHead& head) const {
     response.headers.add("Allow", "GET, HEAD");
     return response;
   }
-  if (path == "/_headrace/health") return text_response(200, "application/json", "{\"status\":\"ok\"}\n");
+  if (path == "/_headrace/health") {
+    // It is well, and takes deletes: whoever starts unhealthy services again would not make room.
+    const bool full = parts_.store.space_low() || parts_.log.stats().space_refused;
+    return text_response(
+        200, "application/json",
+        full ? "{\"status\":\"ok\",\"disk\":\"full: only deletes are taken\"}\n" : "{\"status\":\"ok\"}\n");
+  }
   if (path == "/_headrace/ready") {
     return ready_ ? text_response(200, "application/json", "{\"status\":\"ready\"}\n")
                   : text_response(503, "application/json", "{\"status\":\"not ready\"}\n");
@@ -112,6 +132,12 @@ std::string StoreRoutes::metrics() const {
             static_cast<double>(log.pending_bytes));
   out.gauge("headrace_log_space_refused", "1 when only the reserve segments are left",
             log.space_refused ? 1 : 0);
+  out.gauge("headrace_disk_free_bytes", "Bytes free on the data folder's file system",
+            static_cast<double>(parts_.space.free_bytes()));
+  out.gauge("headrace_disk_keep_bytes", "Free bytes below which only deletes are taken",
+            static_cast<double>(parts_.space.mark()));
+  out.gauge("headrace_disk_low", "1 while only deletes are taken because the disk is nearly full",
+            parts_.space.low() ? 1 : 0);
   out.gauge("headrace_log_live_bytes", "Bytes of the log's records in which messages stand",
             static_cast<double>(parts_.store.queues().live_bytes()));
   out.counter("headrace_checkpoints_total",
@@ -172,7 +198,19 @@ std::string StoreRoutes::metrics() const {
               parts_.s3.body_bytes_in());
   out.counter("headrace_s3_body_sent_bytes_total", "Bytes of objects' bodies sent",
               parts_.s3.body_bytes_out());
+  add_scrub(out);
   return out.text();
+}
+
+void StoreRoutes::add_scrub(Exposition& out) const {
+  const auto scrub = parts_.scrub.state().stats();
+  out.gauge("headrace_damaged_objects", "Objects of which a body is known to be damaged",
+            static_cast<double>(parts_.scrub.damage().size()));
+  out.counter("headrace_scrub_bodies_total", "Bodies read by the scrub", scrub.bodies);
+  out.counter("headrace_scrub_bytes_total", "Bytes of bodies read by the scrub", scrub.bytes);
+  out.counter("headrace_scrub_errors_total", "Times the scrub could not read the index", scrub.errors);
+  out.gauge("headrace_scrub_passed_seconds", "When a pass of the scrub last ended, in Unix time; 0: none did",
+            static_cast<double>(to_ms(scrub.ended)) / 1000.0);
 }
 
 Status ask_health(int listening_socket) {

@@ -5,6 +5,9 @@
 #include "base/result.h"
 #include "commit/store.h"
 #include "commit/threads.h"
+#include "headrace/metrics.h"
+#include "headrace/space_watch.h"
+#include "headrace/store_scrub.h"
 #include "headrace/store_snapshot.h"
 #include "net/http.h"
 #include "net/runtime.h"
@@ -31,6 +34,8 @@ class StoreRoutes : public net::Handler {
     sqs::SqsFront& sqs;
     s3::S3Front& s3;
     Snapshots& snapshots;
+    StoreScrub& scrub;
+    const SpaceWatch& space;
     net::Runtime& runtime;
     std::vector<std::uint32_t> operators = {};  // uids, beside root
   };
@@ -42,9 +47,12 @@ class StoreRoutes : public net::Handler {
   void set_ready(bool ready) { ready_ = ready; }
 
  private:
+  bool operates(const net::Peer& peer) const;
   net::Task<net::Response> snapshots(const net::RequestHead& head);
+  net::Response scrub(const net::RequestHead& head);
   net::Response own(const net::RequestHead& head) const;
   std::string metrics() const;
+  void add_scrub(Exposition& out) const;
 
   Parts parts_;
   const net::Server* server_ = nullptr;

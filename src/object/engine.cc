@@ -153,6 +153,12 @@ Engine::~Engine() = default;
 
 const Bucket* Engine::bucket(std::string_view name) const { return state_->find(name); }
 
+const Bucket* Engine::bucket(BucketId id) const {
+  const auto found =
+      std::ranges::find(state_->buckets, id, [](const auto& entry) { return entry.second.id; });
+  return found == state_->buckets.end() ? nullptr : &found->second;
+}
+
 std::vector<const Bucket*> Engine::buckets(std::string_view account) const {
   std::vector<const Bucket*> found;
   for (const auto& [name, bucket] : state_->buckets) {

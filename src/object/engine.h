@@ -158,6 +158,7 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   const Bucket* bucket(std::string_view name) const;
+  const Bucket* bucket(BucketId id) const;                             // looks at all of them
   std::vector<const Bucket*> buckets(std::string_view account) const;  // in name order
   std::vector<std::string> buckets_with(Setting setting) const;        // their names
 

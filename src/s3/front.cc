@@ -69,7 +69,9 @@ S3Front::S3Front(Parts parts)
                 .runtime = parts.runtime,
                 .region = parts.region,
                 .diary = parts.diary,
-                .limits = parts.limits},
+                .limits = parts.limits,
+                .damage = parts.damage,
+                .damaged = std::move(parts.damaged)},
       clock_(parts.clock),
       domains_(domains_of(parts.domain)),
       authorizer_(parts.keys, std::move(parts.trusted), parts.region) {}

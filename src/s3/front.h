@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +40,8 @@ class S3Front : public net::Handler {
     std::string region;
     std::string
         domain;  // buckets are also reached as BUCKET.domain and BUCKET.s3.domain; empty: by path only
+    const object::DamageList* damage = nullptr;        // bodies that are not handed out; none: not known
+    std::function<void(object::Damage)> damaged = {};  // a read has met one
     hr::Log diary;
     Limits limits = {};
   };

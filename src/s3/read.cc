@@ -2,6 +2,7 @@
 
 #include "codec/time_text.h"
 #include "object/coding.h"
+#include "object/notification.h"
 #include "s3/lifecycle.h"
 #include "s3/parts_file.h"
 #include "s3/versions.h"
@@ -24,6 +25,37 @@ using wire::S3Result;
 
 constexpr int kReadTriesMax = 16;  // an object that is overwritten again and again while it is read
 
+std::unexpected<wire::S3Error> damaged_answer() {
+  return wire::s3_fail(S3Code::kInternalError,
+                       "The object is damaged: its bytes on the disk are not those that were stored. "
+                       "`headrace store scrub` on the store's host tells more.");
+}
+
+std::unexpected<wire::S3Error> is_damaged(const Services& services, const VersionRow& row,
+                                          const object::Object& object, std::string why) {
+  services.diary.error("s3.body_damaged", {{"reason", why}});
+  const auto place = object::decode_version_key(
+      row.table == storage::Table::kVersions ? row.key : object::version_key_of(row.key, 0));
+  if (services.damaged && place && object.blob) {
+    object::Damage found{.bucket = {}, .key = place->key, .files = {*object.blob}};
+    if (const object::Bucket* bucket = services.store.objects().bucket(place->bucket))
+      found.bucket = bucket->name;
+    if (object.numbered) found.version = object::show_version(object.version);
+    found.reason = std::move(why);
+    services.damaged(std::move(found));
+  }
+  return damaged_answer();
+}
+
+bool is_known_damage(const Services& services, const Found& found, const Bytes& body_key) {
+  const object::DamageList* known = services.damage;
+  if (!known || known->empty()) return false;
+  if (found.object.blob) return known->has(*found.object.blob);
+  if (!found.manifest) return known->has_body(body_key);
+  return std::ranges::any_of(
+      *found.manifest, [&](const object::Piece& piece) { return piece.blob && known->has(*piece.blob); });
+}
+
 // Brings the body that belongs to the row. False: it has changed since.
 net::Task<S3Result<bool>> read_body(const Services& services, const VersionRow& row, const Bytes& body_key,
                                     Found& found) {
@@ -36,12 +68,16 @@ net::Task<S3Result<bool>> read_body(const Services& services, const VersionRow& 
       auto still = co_await read_index(services, row.table, row.key);
       if (!still) co_return std::unexpected(std::move(still).error());
       if (*still != row.value) co_return false;
-      services.diary.error("s3.body_missing", {{"file", found.object.blob->path()}});
-      co_return wire::s3_fail(S3Code::kInternalError, "The object's body is missing from the store.");
+      co_return is_damaged(services, row, found.object, found.object.blob->path() + " is missing");
     }
     if (!file) co_return std::unexpected(error_of(file.error()));
     found.file = std::move(*file);
-    co_return true;
+    const auto size = found.file->size("s3.size");
+    if (size && *size == found.object.bytes) co_return true;
+    co_return is_damaged(services, row, found.object,
+                         size ? fmt::format("{} is {} bytes long instead of {}", found.object.blob->path(),
+                                            *size, found.object.bytes)
+                              : size.error().message);
   }
   auto body = co_await read_index(services, storage::Table::kBodies, body_key);
   if (!body) co_return std::unexpected(std::move(body).error());
@@ -231,6 +267,7 @@ net::Task<S3Result<Found>> find_object(const Services& services, object::BucketI
     auto whole = found.object.parts > 0 ? co_await read_manifest(services, *row, body, found)
                                         : co_await read_body(services, *row, body, found);
     if (!whole) co_return std::unexpected(std::move(whole).error());
+    if (*whole && is_known_damage(services, found, body)) co_return damaged_answer();
     if (*whole) co_return found;
   }
   services.diary.warning("s3.object_unreadable", {{"tries", kReadTriesMax}});

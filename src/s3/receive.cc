@@ -2,6 +2,7 @@
 
 #include "s3/step.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,6 +13,8 @@ namespace {
 using codec::PayloadMode;
 using wire::S3Code;
 using wire::S3Result;
+
+constexpr std::size_t kFirstStepBytes = 128U << 10;
 
 bool is_streaming(PayloadMode mode) {
   return mode == PayloadMode::kStreamingSigned || mode == PayloadMode::kStreamingSignedTrailer ||
@@ -52,6 +55,8 @@ S3Result<void> check_trailers(const Request& request, const wire::S3BodyChecks& 
   return wire::s3_fail(S3Code::kInvalidRequest, "x-amz-trailer needs a payload form with a trailer.");
 }
 
+wire::S3Error no_space() { return error_of({Errc::kNoSpace, {}}); }
+
 wire::S3Error body_error(const Error& error) {
   if (error.code == Errc::kTimeout) return {S3Code::kRequestTimeout, {}, {}};
   if (error.code == Errc::kInvalid) return {S3Code::kMalformedPost, {}, {}};
@@ -83,14 +88,24 @@ net::Task<S3Result<std::string>> read_step(net::RequestBody& body, std::size_t b
   co_return step;
 }
 
+// Small steps at first, so that the first bytes are digested while the last ones of a small body still come;
+// large ones later, since each costs two changes of thread.
+std::size_t step_bytes(std::uint64_t received, std::size_t most) {
+  return static_cast<std::size_t>(
+      std::min<std::uint64_t>(most, std::max<std::uint64_t>(kFirstStepBytes, received / 4)));
+}
+
 // Feeds the steps in order, one on the pool while the next is read. Its work shares the upload: should the
 // coroutine be destroyed meanwhile, the pool still has something to write to.
 net::Task<S3Result<void>> pump(Services& services, net::Gate& steps, net::RequestBody& body,
                                std::shared_ptr<Upload> upload) {
   Step<S3Result<void>> feeding(services.runtime, steps);
   S3Result<void> result;
+  std::uint64_t received = 0;
   for (bool ended = false; !ended && result;) {
-    auto next = co_await read_step(body, services.limits.upload_step_bytes, ended);
+    auto next = co_await read_step(body, step_bytes(received, services.limits.upload_step_bytes), ended);
+    if (next) received += next->size();
+    if (next && services.store.space_low()) next = std::unexpected(no_space());
     if (feeding.running()) result = co_await feeding.wait();
     if (!next) {
       result = std::unexpected(std::move(next).error());
@@ -108,6 +123,7 @@ net::Task<S3Result<void>> pump(Services& services, net::Gate& steps, net::Reques
 net::Task<S3Result<Uploaded>> receive_large(Services& services, net::Gate& steps, net::RequestBody& body,
                                             UploadSpec spec) {
   if (services.uploads >= services.limits.uploads_max) co_return wire::s3_fail(S3Code::kSlowDown);
+  if (services.store.space_low()) co_return std::unexpected(no_space());
   const UploadSlot slot(services.uploads);
   auto upload = std::make_shared<Upload>(std::move(spec), services.blobs);
   auto pumped = co_await pump(services, steps, body, upload);

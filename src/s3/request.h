@@ -10,6 +10,7 @@
 #include "commit/store.h"
 #include "net/http.h"
 #include "net/runtime.h"
+#include "object/damage.h"
 #include "object/object.h"
 #include "storage/blob/blob.h"
 #include "storage/index/index.h"
@@ -48,6 +49,8 @@ struct Services {
   std::string region;
   hr::Log diary;
   Limits limits;
+  const object::DamageList* damage = nullptr;
+  std::function<void(object::Damage)> damaged{};
   // By bucket, with the text that each was read from.
   std::map<std::string, std::pair<std::string, codec::Policy>, std::less<>> policies{};
   std::map<std::string, std::pair<std::string, std::vector<wire::S3LifecycleRule>>, std::less<>> lifecycles{};

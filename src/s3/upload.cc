@@ -54,9 +54,14 @@ S3Result<void> Upload::take(ByteView payload) {
     return wire::s3_fail(S3Code::kIncompleteBody, "The body is longer than was announced.");
   }
   bytes_ += payload.size();
+  HR_TRY(keep(payload));  // first: the device works while the digests are computed
   md5_.update(payload);
   if (sha256_) sha256_->update(payload);
   if (checksum_) checksum_->update(payload);
+  return {};
+}
+
+S3Result<void> Upload::keep(ByteView payload) {
   if ((spec_.open_ended ? bytes_ : spec_.bytes) <= spec_.inline_bytes_max) {
     inline_body_.append(payload);
     return {};

@@ -51,6 +51,7 @@ class Upload {
 
  private:
   wire::S3Result<void> take(ByteView payload);
+  wire::S3Result<void> keep(ByteView payload);
   wire::S3Result<void> to_blob(ByteView payload);
   wire::S3Result<void> check_length() const;
   wire::S3Result<void> end_framing();

@@ -10,6 +10,7 @@
 namespace hr::os {
 namespace {
 
+constexpr std::size_t kStartWritingBytes = 256U << 10;
 constexpr std::uint64_t kOffsetMax = std::numeric_limits<off_t>::max();
 
 Status check_range(std::uint64_t offset, std::uint64_t bytes, Label label, const std::string& path) {
@@ -34,6 +35,8 @@ Result<std::size_t> LinuxFile::read_at(std::uint64_t offset, std::span<char> out
 
 Status LinuxFile::write_at(std::uint64_t offset, ByteView data, Label label) {
   HR_TRY(check_range(offset, data.size(), label, path_));
+  const auto begin = static_cast<off_t>(offset);
+  const std::size_t bytes = data.size();
   while (!data.empty()) {
     const ssize_t n =
         retried([&] { return ::pwrite(fd_.get(), data.data(), data.size(), static_cast<off_t>(offset)); });
@@ -41,6 +44,10 @@ Status LinuxFile::write_at(std::uint64_t offset, ByteView data, Label label) {
     data.remove_prefix(static_cast<std::size_t>(n));
     offset += static_cast<std::uint64_t>(n);
   }
+  // Much at once will be synced: the device may begin. It promises nothing, and what fails is sync()'s to
+  // say.
+  if (bytes >= kStartWritingBytes)
+    static_cast<void>(::sync_file_range(fd_.get(), begin, static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE));
   return {};
 }
 
