@@ -1,7 +1,11 @@
 // The commit path driven in process: no HTTP, no signatures. What the store could do if its front ends cost
 // nothing; the yardstick of ./dev bench. Keeps N commands outstanding on a real folder with the real threads.
 //
-//   bench_commit send|put --path FOLDER [--outstanding 64] [--seconds 3] [--bytes 300]
+//   bench_commit send|put --path FOLDER [--outstanding 64] [--seconds 3] [--bytes 300] [--keys N --prefixes
+//   P]
+//
+// With --keys, put fills the bucket with so many keys under P common prefixes, however long it takes.
+#include "bench_keys.h"
 #include "codec/digest.h"
 #include "commit/recovery.h"
 #include "commit/store.h"
@@ -67,6 +71,7 @@ struct Options {
   int outstanding = 64;
   double seconds = 3;
   std::size_t bytes = 300;
+  std::uint64_t keys = 0, prefixes = 1;  // 0: the same few again and again
 };
 
 class Bench {
@@ -103,7 +108,8 @@ class Bench {
     const auto start = std::chrono::steady_clock::now();
     const auto end = start + std::chrono::duration<double>(options_.seconds);
     answered_ = 0;
-    while (std::chrono::steady_clock::now() < end) inbox_.run_some();
+    while (options_.keys > 0 ? answered_ < options_.keys : std::chrono::steady_clock::now() < end)
+      inbox_.run_some();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     const std::uint64_t answered = answered_;
     stopping_ = true;
@@ -182,7 +188,8 @@ class Bench {
   void put(commit::Done done) {
     object::PutObject request;
     request.bucket = "bench";
-    request.key = fmt::format("k{:06}", number_++ % 16'384);
+    request.key = options_.keys > 0 ? bench::key_of(number_++ % options_.keys, options_.prefixes)
+                                    : fmt::format("k{:06}", number_++ % 16'384);
     request.object.bytes = body_.size();
     request.object.etag = codec::md5_hex(body_);
     request.inline_body = body_;
@@ -222,6 +229,8 @@ int main(int argc, char** argv) {
   app.add_option("--outstanding", options.outstanding)->check(CLI::Range(1, 100'000));
   app.add_option("--seconds", options.seconds)->check(CLI::Range(0.1, 600.0));
   app.add_option("--bytes", options.bytes)->check(CLI::Range(0, 1 << 20));
+  app.add_option("--keys", options.keys)->check(CLI::Range(1, 1'000'000'000));
+  app.add_option("--prefixes", options.prefixes)->check(CLI::Range(1, 1'000'000));
   CLI11_PARSE(app, argc, argv);
   Bench(options).run();
   return 0;

@@ -4,9 +4,12 @@
 //
 //   bench_load SCENARIO --target 127.0.0.1:PORT [--connections 64] [--seconds 5] [--warmup 1] [--bytes 300]
 //              [--queue-url URL] [--bucket NAME] [--keys-per-connection 16] [--path /p]
-//              [--count N] [--queues N]
-//   SCENARIO: create | send | batch | cycle | round | put | get | raw-post | raw-get
+//              [--count N] [--queues N] [--keys N] [--prefixes P]
+//   SCENARIO: create | send | batch | cycle | round | put | get | list | list-delimiter | raw-post | raw-get
+//   list: pages of 1,000 from random keys on, in a bucket that bench_commit has filled
 // Credentials: HEADRACE_KEY_ID and HEADRACE_KEY_SECRET in the environment.
+#include "bench_keys.h"
+#include "codec/uri.h"
 #include "signed_request.h"
 
 #include <CLI/CLI.hpp>
@@ -17,6 +20,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <memory>
+#include <random>
 #include <string>
 #include <string_view>
 #include <sys/epoll.h>
@@ -42,6 +46,7 @@ struct Options {
   int keys_per_connection = 16;
   std::int64_t count = 0;
   int queues = 0;  // 0: the one of --queue-url; else those named after it, with "-0" and so on
+  std::uint64_t keys = 1, prefixes = 1;  // of the bucket that is listed
 };
 
 // What one connection sends next, and what an answer is worth in messages.
@@ -143,6 +148,25 @@ std::unique_ptr<Scenario> over_queues(const Signer& signer, const Options& optio
   return std::make_unique<Repeated>(std::move(requests), 1);
 }
 
+constexpr int kPlacesListed = 512;
+constexpr std::uint64_t kPage = 1'000;
+
+std::vector<std::string> listings(const Options& options, const Signer& signer, int connection) {
+  std::mt19937_64 random(static_cast<std::uint64_t>(connection));
+  std::vector<std::string> requests;
+  const bool by_prefix = options.scenario == "list-delimiter";
+  const std::uint64_t last = options.prefixes > kPage ? options.prefixes - kPage : 1;
+  for (int i = 0; i < kPlacesListed; ++i) {
+    const std::string after = by_prefix ? hr::bench::prefix_of(random() % last)
+                                        : hr::bench::key_of(random() % options.keys, options.prefixes);
+    requests.push_back(
+        signer.s3("GET", "/" + options.bucket, "",
+                  fmt::format("{}list-type=2&start-after={}", by_prefix ? "delimiter=%2F&" : "",
+                              hr::codec::percent_encode(after))));
+  }
+  return requests;
+}
+
 std::unique_ptr<Scenario> make_scenario(const Options& options, const Signer& signer, int connection) {
   const std::string body(options.bytes, 'x');
   const auto keys = [&](std::string_view method, std::string_view payload) {
@@ -164,6 +188,8 @@ std::unique_ptr<Scenario> make_scenario(const Options& options, const Signer& si
   }
   if (options.scenario == "put") return keys("PUT", body);
   if (options.scenario == "get") return keys("GET", "");
+  if (options.scenario == "list" || options.scenario == "list-delimiter")
+    return std::make_unique<Repeated>(listings(options, signer, connection), 1);
   if (options.scenario == "raw-post") {
     return std::make_unique<Repeated>(std::vector{signer.s3("POST", options.path, body)}, 1);
   }
@@ -288,7 +314,8 @@ class Load {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app("Closed-loop HTTP load on a loopback server; prints one JSON object");
-  app.add_option("scenario", options.scenario, "create send batch cycle round put get raw-post raw-get")
+  app.add_option("scenario", options.scenario,
+                 "create send batch cycle round put get list list-delimiter raw-post raw-get")
       ->required();
   app.add_option("--target", options.target, "address and port");
   app.add_option("--queue-url", options.queue_url);
@@ -299,6 +326,8 @@ int main(int argc, char** argv) {
   app.add_option("--warmup", options.warmup)->check(CLI::Range(0.0, 60.0));
   app.add_option("--bytes", options.bytes)->check(CLI::Range(0, 64 << 20));
   app.add_option("--keys-per-connection", options.keys_per_connection)->check(CLI::Range(1, 10'000));
+  app.add_option("--keys", options.keys, "of the bucket that is listed")->check(CLI::Range(1, 1'000'000'000));
+  app.add_option("--prefixes", options.prefixes)->check(CLI::Range(1, 1'000'000));
   app.add_option("--count", options.count, "end after so many messages, however many seconds are left");
   app.add_option("--queues", options.queues, "of create and send: so many, named after --queue-url")
       ->check(CLI::Range(0, 100'000));

@@ -82,6 +82,7 @@ class Store:
     def __init__(self, build: pathlib.Path, folder: pathlib.Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
         ready = folder.with_name(folder.name + ".ready")
+        ready.unlink(missing_ok=True)  # of an earlier one on this folder
         self.process = subprocess.Popen(
             [build / "headrace", "store", "--path", folder, "--listen", "127.0.0.1:0", "--ready-file", ready],
             env=environment,
@@ -122,10 +123,11 @@ class Store:
 
 
 class Nginx:
-    """nginx with one worker: `return 200` on /, a 4 KiB file on /file."""
+    """nginx with one worker: `return 200` on /, a 4 KiB file on /file, what its folder has as /large."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.port = free_port()
+        self.folder = folder
         folder.mkdir()
         (folder / "file").write_bytes(b"x" * 4096)
         folder.chmod(0o755)
@@ -140,7 +142,8 @@ http {{
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   client_body_buffer_size 64k;
   server {{ listen 127.0.0.1:{self.port}; location / {{ return 200 "ok"; }}
-            location = /file {{ alias {folder}/file; open_file_cache max=10; }} }}
+            location = /file {{ alias {folder}/file; open_file_cache max=10; }}
+            location = /large {{ alias {folder}/large; open_file_cache max=10; }} }}
 }}
 """
         )

@@ -85,20 +85,21 @@ class Signer {
         {"host", target_}, {"content-type", "application/x-amz-json-1.0"}, {"x-amz-target", name}};
     return whole("POST", "/", headers, body, "sqs");
   }
-  std::string s3(std::string_view method, std::string_view path, std::string_view body) const {
+  std::string s3(std::string_view method, std::string_view path, std::string_view body,
+                 std::string_view query = "") const {
     const codec::HeaderField headers[] = {{"host", target_}};
-    return whole(method, path, headers, body, "s3");
+    return whole(method, path, headers, body, "s3", query);
   }
 
  private:
   std::string whole(std::string_view method, std::string_view path, codec::HeaderFields headers,
-                    std::string_view body, std::string_view service) const {
+                    std::string_view body, std::string_view service, std::string_view query = "") const {
     const std::string hash = to_hex(codec::sha256(body));
     const auto now = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
-    auto made = codec::sign(method, path, "", headers, credentials_,
+    auto made = codec::sign(method, path, query, headers, credentials_,
                             {.service = service, .region = "us-east-1", .now = now, .payload_hash = hash});
     if (!made) give_up(made.error().message);
-    std::string out = fmt::format("{} {} HTTP/1.1\r\n", method, path);
+    std::string out = fmt::format("{} {}{}{} HTTP/1.1\r\n", method, path, query.empty() ? "" : "?", query);
     for (const auto& header : headers) out += fmt::format("{}: {}\r\n", header.name, header.value);
     for (const auto& [name, value] : made->add) out += fmt::format("{}: {}\r\n", name, value);
     out += fmt::format("content-length: {}\r\n\r\n", body.size());
