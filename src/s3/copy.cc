@@ -87,8 +87,7 @@ net::Task<S3Result<Uploaded>> copy_bytes(Services& services, const Found& found,
   spec.bytes = range.bytes;
   const bool large = range.bytes > spec.inline_bytes_max;
   if (large && services.uploads >= services.limits.uploads_max) co_return wire::s3_fail(S3Code::kSlowDown);
-  if (large && services.store.space_low())
-    co_return std::unexpected(error_of(Error{Errc::kNoSpace, {}}));
+  if (large && services.store.space_low()) co_return std::unexpected(error_of(Error{Errc::kNoSpace, {}}));
   std::optional<UploadSlot> slot;
   if (large) slot.emplace(services.uploads);
   auto upload = std::make_shared<Upload>(std::move(spec), services.blobs);  // shared with the pool's work

@@ -230,7 +230,7 @@ class Pool {
     OpId receiving = 0;  // 0: no request under way
     Nanos receive_at{};  // not before
     std::uint32_t failures = 0;
-    bool async = false;        // all tasks that it brought last are, at first all that are declared for it
+    bool async = false;  // all tasks that it brought last are, at first all that are declared for it
     std::size_t async_came = 0, plain_came = 0;  // by the last answer
     Nanos typical = kUnknown;  // what its tasks took lately, rather too much than too little
     Outbox deletes, returns;

@@ -164,8 +164,12 @@ def test_a_second_up_on_the_state_folder_is_refused(up: Up) -> None:
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_in_reverse_order_and_leaves_no_process(asked: signal.Signals) -> None:
     with running(web="daemon") as up:
+
+        def daemons() -> int:
+            return sum(line.startswith("sleep 1000") for line in up.place.processes().values())
+
+        wait_for("what left its group", lambda: daemons() == 2)
         lines = list(up.place.processes().values())
-        assert sum(line.startswith("sleep 1000") for line in lines) == 2  # they left their group
         assert sum("nginx" in line for line in lines) >= 2 and len(lines) >= 8
         assert up.stop(asked) == 0, up.place.said
         assert up.place.processes() == {}
