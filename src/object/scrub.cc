@@ -92,6 +92,7 @@ Scrub::Turn Scrub::turn(Time now, const StoreLoad& load) {
   if (!stats_.running) return {.until = std::min(save, stats_.began + limits_.pass_every)};
   if (stats_.busy) return {.until = std::min(save, seen_at_ + kLook)};
   if (now < next_read_) return {.until = std::min(save, next_read_)};
+  reading_ = true;
   return {.what = What::kRead, .budget = limits_.stretch_bytes};
 }
 
@@ -106,6 +107,8 @@ void Scrub::look_at(Time now, const StoreLoad& load) {
 }
 
 std::vector<Damage> Scrub::read(BodyWalk::Stretch stretch, Time now) {
+  reading_ = false;
+  if (std::exchange(stale_, false)) return {};
   stats_.bodies += stretch.bodies;
   stats_.bytes += stretch.bytes;
   place_ = std::move(stretch.place);
@@ -120,6 +123,8 @@ std::vector<Damage> Scrub::read(BodyWalk::Stretch stretch, Time now) {
 }
 
 void Scrub::failed(const Error& error, Time now) {
+  reading_ = false;
+  if (std::exchange(stale_, false)) return;
   ++stats_.errors;
   stats_.last_error = error.message;
   complete_ = false;
@@ -150,6 +155,7 @@ Status Scrub::begin(Time now) {
     return fail(Errc::kInvalid, "store.scrub_rate is 0: nothing is scrubbed");
   // What one that is broken off had seen is seen again, or gone.
   ++pass_;
+  stale_ = reading_;
   place_ = {};
   complete_ = true;
   stats_.running = true;

@@ -43,13 +43,14 @@ class Scrub {
   Turn turn(Time now, const StoreLoad& load);
 
   const BodyPlace& place() const { return place_; }
-  // After kRead. Returns what was not known before.
+  // After kRead. Returns what was not known before. What was read for a pass that begin() has broken off
+  // meanwhile counts for nothing: the new one reads it again.
   std::vector<Damage> read(BodyWalk::Stretch stretch, Time now);
   // The index could not be read: the pass goes on with the next table, and forgets nothing.
   void failed(const Error& error, Time now);
   void saved(Time now);
 
-  // Somebody wants a pass from the beginning, now. kInvalid: the rate is 0.
+  // Somebody wants a pass from the beginning, now; also while kRead is under way. kInvalid: the rate is 0.
   Status begin(Time now);
   // Found by somebody else. True: it was not known.
   bool add(Damage damage, Time now);
@@ -81,6 +82,8 @@ class Scrub {
   bool complete_ = true;    // nothing of this pass was left out
   Time next_read_{}, next_save_{};
   bool changed_ = false;
+  bool reading_ = false;  // kRead was said, and neither read() nor failed() has come
+  bool stale_ = false;    // and begin() came since
   StoreLoad seen_;
   Time seen_at_{};
 };

@@ -106,6 +106,21 @@ TEST_F(TheScrub, forgets_what_only_a_pass_that_was_broken_off_had_found) {
   EXPECT_TRUE(scrub_.damage().empty());
 }
 
+TEST_F(TheScrub, counts_nothing_that_was_read_for_a_pass_that_was_broken_off) {
+  scrub_.read(stretch(1, {damage("a", 1)}), kStart);
+  ASSERT_EQ(turn(kStart + 1s).what, What::kRead);
+  ASSERT_TRUE(scrub_.begin(kStart + 1s));
+  EXPECT_TRUE(scrub_.read(stretch(1, {damage("b", 2)}, true), kStart + 1s).empty());
+  EXPECT_EQ(scrub_.place(), BodyPlace{}) << "the new pass reads all of it";
+  EXPECT_EQ(scrub_.stats().passes, 0U);
+  EXPECT_TRUE(scrub_.damage().has({1, 1})) << "not looked for yet";
+  ASSERT_EQ(turn(kStart + 1s).what, What::kRead);
+  ASSERT_TRUE(scrub_.begin(kStart + 1s));
+  scrub_.failed({Errc::kCorrupt, "a block of the index is damaged"}, kStart + 1s);
+  EXPECT_EQ(scrub_.place(), BodyPlace{});
+  EXPECT_EQ(scrub_.stats().errors, 0U);
+}
+
 TEST_F(TheScrub, forgets_nothing_when_the_index_could_not_be_read) {
   scrub_.read(stretch(1, {damage("a", 1)}, true), kStart);
   ASSERT_TRUE(scrub_.begin(kStart));
