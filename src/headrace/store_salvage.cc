@@ -4,7 +4,9 @@
 #include "codec/json.h"
 #include "commit/record_text.h"
 #include "headrace/commands.h"
+#include "headrace/operator.h"
 #include "headrace/unix_http.h"
+#include "object/body_walk.h"
 #include "object/coding.h"
 #include "object/notification.h"
 #include "os/linux/linux.h"
@@ -40,42 +42,32 @@ int refused(const Error& error) {
              : kExitUnavailable;
 }
 
-std::string text_of(const codec::Json& json, std::string_view name) {
-  const codec::Json* found = json.find(name);
-  const Bytes* text = found ? found->as_string() : nullptr;
-  return text ? *text : std::string();
-}
-
-std::int64_t number_of(const codec::Json& json, std::string_view name) {
-  const codec::Json* found = json.find(name);
-  return found ? found->as_int().value_or(0) : 0;
-}
-
 void print_scrub(const codec::Json& json) {
   const bool running = json.find("running") != nullptr && json.find("running")->as_bool().value_or(false);
   const bool busy = json.find("busy") != nullptr && json.find("busy")->as_bool().value_or(false);
-  const std::int64_t rate = number_of(json, "rate");
-  const std::string ended = text_of(json, "ended");
+  const std::int64_t rate = number_member(json, "rate");
+  const std::string ended = text_member(json, "ended");
   fmt::print("scrub    {}; {} bytes a second; last ended: {}\n",
              rate == 0 ? "off (store.scrub_rate is 0)"
-             : running ? fmt::format("goes on since {}{}", text_of(json, "began"),
+             : running ? fmt::format("goes on since {}{}", text_member(json, "began"),
                                      busy ? ", waits: the store is busy" : "")
                        : "rests",
              rate, ended.empty() ? "never" : ended);
-  fmt::print("read     {} bodies, {} bytes since the start\n", number_of(json, "bodies"),
-             number_of(json, "bytes"));
-  if (const std::string error = text_of(json, "error"); !error.empty()) fmt::print("INDEX    {}\n", error);
+  fmt::print("read     {} bodies, {} bytes since the start\n", number_member(json, "bodies"),
+             number_member(json, "bytes"));
+  if (const std::string error = text_member(json, "error"); !error.empty())
+    fmt::print("INDEX    {}\n", error);
   const codec::Json* damage = json.find("damage");
   if (damage == nullptr || damage->as_array() == nullptr) return;
   for (const codec::Json& one : *damage->as_array()) {
-    const std::string bucket = text_of(one, "bucket"), key = text_of(one, "key");
-    const std::string version = text_of(one, "version");
+    const std::string bucket = text_member(one, "bucket"), key = text_member(one, "key");
+    const std::string version = text_member(one, "version");
     const std::string what = bucket.empty() ? key : fmt::format("{}/{}", bucket, printable(key));
     fmt::print("DAMAGED  {}{}: {}\n", what, version.empty() ? "" : " version " + version,
-               text_of(one, "reason"));
+               text_member(one, "reason"));
   }
   const auto shown = static_cast<std::int64_t>(damage->as_array()->size());
-  const std::int64_t all = number_of(json, "damaged");
+  const std::int64_t all = number_member(json, "damaged");
   if (all > shown) fmt::print("         and {} more\n", all - shown);
   fmt::print("{}\n", all == 0 ? "no damage is known" : "nothing was changed: docs/store.md says what to do");
 }
@@ -110,13 +102,14 @@ Result<std::optional<object::Object>> find_row(const storage::Index& index, obje
     HR_ASSIGN(object, object::decode_object(*current));
     if (fits(*object)) return object;
   }
+  if (options.version.empty()) return std::nullopt;
   const Bytes prefix = object::versions_prefix(bucket, options.key);
   const auto cursor = index.cursor(Table::kVersions);
   for (Status at = cursor->seek(prefix);; at = cursor->next()) {
     HR_TRY(std::move(at));
     if (!cursor->valid() || !cursor->key().starts_with(prefix)) return std::nullopt;
     HR_ASSIGN(object, object::decode_object(cursor->value()));
-    if (!options.version.empty() && fits(*object)) return object;
+    if (fits(*object)) return object;
   }
 }
 
@@ -185,9 +178,7 @@ class Salvage {
     if (std::fwrite(body.data(), 1, body.size(), out_) == body.size()) return {};
     return fail(Errc::kIo, "the copy cannot be written");
   }
-  std::string etag(std::uint32_t parts) const {
-    return parts == 0 ? to_hex(md5s_) : fmt::format("{}-{}", codec::md5_hex(md5s_), parts);
-  }
+  std::string etag(std::uint32_t parts) const { return object::etag_of(md5s_, parts); }
 
  private:
   void read(os::File& file, std::uint64_t at, Bytes& buffer) {
@@ -238,7 +229,7 @@ int scrub_store(const ScrubOptions& options) {
   } else {
     print_scrub(*json);
   }
-  return number_of(*json, "damaged") == 0 ? kExitOk : kExitFailed;
+  return number_member(*json, "damaged") == 0 ? kExitOk : kExitFailed;
 }
 
 int salvage_object(const SalvageOptions& options) {

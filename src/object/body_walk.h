@@ -18,6 +18,10 @@
 
 namespace hr::object {
 
+// The ETag of a body is its MD5; that of one of parts the MD5 of their MD5s (16 bytes each), and their
+// number.
+std::string etag_of(ByteView md5s, std::size_t parts);  // 0: it is no body of parts
+
 // Behind which row of which table.
 struct BodyPlace {
   storage::Table table = storage::Table::kObjects;
