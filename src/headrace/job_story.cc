@@ -3,6 +3,7 @@
 #include "codec/json.h"
 #include "codec/time_text.h"
 #include "headrace/log_text.h"
+#include "headrace/operator.h"
 
 #include <fmt/format.h>
 
@@ -34,12 +35,7 @@ std::string_view time_of(std::string_view line) {
              : std::string_view();
 }
 
-std::string text_member(const codec::Json& json, std::string_view name) {
-  const codec::Json* member = json.find(name);
-  return member != nullptr && member->as_string() != nullptr ? *member->as_string() : "";
-}
-
-double number_member(const codec::Json& json, std::string_view name) {
+double real_member(const codec::Json& json, std::string_view name) {
   const codec::Json* member = json.find(name);
   return member != nullptr ? member->as_double().value_or(0) : 0;
 }
@@ -65,13 +61,13 @@ void JobStory::take_access(std::string_view json_line) {
   if (!ours) return;
   const auto json = codec::parse_json(json_line);
   if (!json || !requests_.contains(text_member(*json, "request_id"))) return;
-  const auto ended = from_ms(std::llround(number_member(*json, "unix") * 1000));
+  const auto ended = from_ms(std::llround(real_member(*json, "unix") * 1000));
   const std::string time = codec::iso8601(ended);
   lines_.emplace(
       time, fmt::format("nginx | {} info access request={} method={} path={} status={} seconds={:.3f}", time,
                         visible(text_member(*json, "request_id")), visible(text_member(*json, "method")),
-                        visible(text_member(*json, "path")), number_member(*json, "status"),
-                        number_member(*json, "seconds")));
+                        visible(text_member(*json, "path")), real_member(*json, "status"),
+                        real_member(*json, "seconds")));
 }
 
 std::vector<std::string> JobStory::lines() const {

@@ -90,7 +90,7 @@ net::Task<void> StoreScrub::run() {
   co_await save();
 }
 
-net::Task<bool> StoreScrub::read_on(std::uint64_t budget) {
+net::Task<void> StoreScrub::read_on(std::uint64_t budget) {
   if (walked_ != scrub_.place()) walk_->start(walked_ = scrub_.place());
   const std::uint64_t passes = scrub_.stats().passes;
   auto stretch = co_await parts_.runtime.on_pool([walk = walk_, budget] { return walk->go(budget); });
@@ -99,7 +99,7 @@ net::Task<bool> StoreScrub::read_on(std::uint64_t budget) {
     parts_.diary.error("store.scrub_failed", {{"reason", stretch.error().message}});
     scrub_.failed(stretch.error(), now);
     walk_->start(walked_ = scrub_.place());
-    co_return false;
+    co_return;
   }
   walked_ = stretch->place;
   for (const object::Damage& damage : scrub_.read(std::move(*stretch), now)) log(damage);
@@ -109,18 +109,16 @@ net::Task<bool> StoreScrub::read_on(std::uint64_t budget) {
         "store.scrubbed",
         {{"bodies", stats.bodies}, {"bytes", stats.bytes}, {"damaged", scrub_.damage().size()}});
   }
-  co_return true;
 }
 
 // What cannot be written is written later: nothing depends on it but the time until damage is found again.
-net::Task<bool> StoreScrub::save() {
+net::Task<void> StoreScrub::save() {
   os::Disk& disk = parts_.disk;
   std::string text = scrub_.text();
   scrub_.saved(parts_.clock.now());
   const Status saved =
       co_await parts_.runtime.on_pool([&disk, notes = std::move(text)] { return write_notes(disk, notes); });
   if (!saved) parts_.diary.warning("store.scrub_not_noted", {{"reason", saved.error().message}});
-  co_return saved.has_value();
 }
 
 void StoreScrub::log(const object::Damage& damage) const {

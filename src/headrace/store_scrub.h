@@ -49,8 +49,8 @@ class StoreScrub {
  private:
   struct Timer;
 
-  net::Task<bool> read_on(std::uint64_t budget);
-  net::Task<bool> save();
+  net::Task<void> read_on(std::uint64_t budget);
+  net::Task<void> save();
   void log(const object::Damage& damage) const;
   void wake();
 
