@@ -265,7 +265,7 @@ Status Repair::write(os::Disk& target, os::Entropy& entropy, const storage::LogO
                      storage::Index& index) {
   if (report_.reindex || report_.rewrite) {
     HR_ASSIGN(const auto blobs, storage::open_blobs(disk_, entropy.u64()));
-    const auto hold = blobs->hold();  // bodies that are not named any more stay for now
+    const auto hold = blobs->hold();  // no file is deleted here: a start sweeps those that nothing names
     object::Applier applier(index, *blobs);
     HR_TRY(applier.apply(late_, report_.rewrite ? next_ - 1 : log_.last));
     HR_TRY(applier.flush());
