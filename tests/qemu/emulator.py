@@ -15,14 +15,11 @@ import pathlib
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "boot"))
-
-import boot_machine  # noqa: E402
-from boot_machine import INSIDE, OUTSIDE, ROOT, run  # noqa: E402
+import boot_machine
+from boot_machine import INSIDE, OUTSIDE, ROOT, run
 
 KERNEL = ("linux-image-cloud-amd64",)
 MEMORY_MIB, SYSTEM_MIB, DATA_MIB = 1024, 3072, 1024

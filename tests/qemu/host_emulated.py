@@ -23,7 +23,7 @@ from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from emulator import DATA, Emulated
 
-import boot_host  # found by emulator
+import boot_host
 import boot_machine
 
 SITE, STORE = "shop.example", "localhost"

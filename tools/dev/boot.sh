@@ -51,7 +51,7 @@ cannot_boot() {
 # make_image FOLDER: the Debian 12 of its tests, once, from this machine's package sources.
 make_image() {
   case $1 in
-    */qemu) step 'a Debian 12 with a kernel' "$python" tests/qemu/emulator.py ;;
+    */qemu) step 'a Debian 12 with a kernel' env PYTHONPATH=tests/boot "$python" tests/qemu/emulator.py ;;
     *) step 'a Debian 12 for the container' "$python" tests/boot/boot_machine.py ;;
   esac
 }
