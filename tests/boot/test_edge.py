@@ -40,7 +40,7 @@ def edge(host: Machine) -> Iterator[Machine]:
 def test_a_websocket_to_a_wsgi_application_is_refused_by_name(host: Machine) -> None:
     asks = ("-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H", "Sec-WebSocket-Version: 13")
     told = curl("--http1.1", *asks, "-H", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "-i", SITE).stdout
-    assert "501 Not Implemented" in told and "web.command" in told, told
+    assert told.startswith("HTTP/1.1 501 ") and "web.command" in told, told
 
 
 def seen_as(came_from: str, *forwarded: str) -> str:
