@@ -37,7 +37,7 @@ void Backlog::link(Slot slot, Where where) {
   m.where = where;
   ++counter(where);
   if (where == Where::kReady) m.lease_ms = next_place(m.visible_at);
-  const bool visible = where == Where::kReady || where == Where::kDue;
+  const bool visible = is_visible(where);
   const bool tenant = has_tenant(slot);
   if (visible && !tenant) {
     own_.add(*slab_, slot);
@@ -50,7 +50,7 @@ void Backlog::link(Slot slot, Where where) {
 void Backlog::unlink(Slot slot) {
   Message& m = (*slab_)[slot];
   --counter(m.where);
-  const bool visible = m.where == Where::kReady || m.where == Where::kDue;
+  const bool visible = is_visible(m.where);
   const bool tenant = has_tenant(slot);
   if (visible && !tenant) {
     own_.remove(*slab_, slot);

@@ -172,6 +172,33 @@ TEST(Capture, is_of_one_moment_whatever_happens_meanwhile_and_the_log_leads_on_f
   }
 }
 
+// The host's clock may be set back while the store is down.
+TEST(Capture, what_became_visible_while_it_was_copied_is_visible_at_no_earlier_time_after_a_start) {
+  Rig rig;
+  const QueueId q = rig.create("jobs");
+  rig.send(q);
+  ASSERT_EQ(rig.try_receive(q, {.max_messages = 1, .visibility = 5s})->deliveries.size(), 1U);
+  const Time begun = rig.now();
+  Blocks blocks;
+  begin(rig.engine(), blocks, true);
+  rig.tick(6s);
+  while (copy_block(rig.engine(), blocks)) {
+  }
+  rig.engine().end_capture(true);
+
+  auto again = loaded(blocks);
+  Effects out;
+  const auto received = again->receive(q, {.max_messages = 1, .visibility = 5s}, begun + 1s, out);
+  ASSERT_TRUE(received);
+  EXPECT_EQ(received->deliveries.size(), 1U);
+  auto third = loaded(blocks);
+  for (const auto& record : out.records) {
+    const Status status =
+        third->restore({.lsn = 9, .kind = record.kind, .payload = record.payload, .at = {}});
+    EXPECT_TRUE(status) << status.error().message;
+  }
+}
+
 TEST(Capture, leaves_out_messages_that_have_not_changed) {
   Rig rig;
   const QueueId q = rig.create("jobs");

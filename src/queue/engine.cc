@@ -56,7 +56,9 @@ Attributes changed(Attributes a, const AttributeChange& change) {
 
 // --- state ---
 
-Time Engine::State::clock(Time at) { return now = std::clamp(at, now, kTimeMax); }
+// A block is copied after the head that says the time of the state: of a message that became visible between
+// the two it holds that, so for commands it is no earlier. Records of that time in between are still to come.
+Time Engine::State::clock(Time at) { return now = std::clamp(at, std::max(now, shown), kTimeMax); }
 
 QueueState* Engine::State::find(QueueId id) const {
   const auto it = by_id.find(static_cast<std::uint64_t>(id));

@@ -259,6 +259,8 @@ Status Engine::State::load_messages(std::uint32_t chunk, ByteView block) {
     if (q->fifo && image.group == GroupKey::kNone) return corrupt("a message of another kind of queue");
     const Slot slot = chunk * Slab::kChunk + image.index;
     if (!slab.load(slot, image.message)) return corrupt("two messages in one place");
+    if (is_visible(image.message.where) || image.message.where == Where::kBehind)
+      shown = std::max(shown, image.message.visible_at);
     const auto& at = image.message.at;
     if (at.segment != run.segment && run.messages > 0) {
       stand(run.segment, run.messages, run.bytes);

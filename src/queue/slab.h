@@ -34,6 +34,7 @@ enum class Where : std::uint8_t {
   kBehindDelayed,
   kBehindLeased,
 };
+inline bool is_visible(Where where) { return where == Where::kReady || where == Where::kDue; }
 
 // 88 bytes: what a waiting message costs besides its body and 4 bytes in the queue's SeqMap.
 struct Message {

@@ -157,6 +157,7 @@ struct Engine::State {
 
   Limits limits;
   Time now{};
+  Time shown{};  // of what was loaded, the latest time that some message waited for and that had come
   Slab slab;
   Groups groups;
   Originals originals;  // of FIFO queues, by deduplication id

@@ -7,11 +7,6 @@
 #include <utility>
 
 namespace hr::queue {
-namespace {
-
-bool is_visible(Where where) { return where == Where::kReady || where == Where::kDue; }
-
-}  // namespace
 
 // --- processing time ---
 

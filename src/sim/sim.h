@@ -6,6 +6,7 @@
 #include "os/entropy.h"
 #include "sim/random.h"
 
+#include <algorithm>
 #include <mutex>
 
 namespace hr::sim {
@@ -42,6 +43,11 @@ class SimClock final : public os::Clock {
   void set_wall(Time to) {
     const std::lock_guard lock(mutex_);
     wall_ = to;
+  }
+  // As a store's clock begins (os::make_clock): at the wall time, never below what was logged.
+  void begin_again(Time floor) {
+    const std::lock_guard lock(mutex_);
+    now_ = std::max(wall_, floor);
   }
 
  private:

@@ -31,13 +31,15 @@ bool simulate(const Options& o) {
     total.acknowledged += run.acknowledged;
     total.rounds += run.rounds;
     total.dropped += run.dropped;
+    total.clock_jumps += run.clock_jumps;
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   fmt::print(
-      "{} seeds ({:.0f}/s), {} operations, {} acknowledged, {} crashes, {} checkpoints, {} segments gone: "
-      "every promise kept\n",
+      "{} seeds ({:.0f}/s), {} operations, {} acknowledged, {} crashes, {} jumps of the clock, {} "
+      "checkpoints, {} "
+      "segments gone: every promise kept\n",
       o.seeds, static_cast<double>(o.seeds) / took.count(), total.operations, total.acknowledged,
-      total.crashes, total.rounds, total.dropped);
+      total.crashes, total.clock_jumps, total.rounds, total.dropped);
   return true;
 }
 

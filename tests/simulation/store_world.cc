@@ -64,6 +64,7 @@ class World {
     auto recovered = commit::recover(*seen_disk_, entropy_, std::move(index), options);
     if (!recovered) return differ("recovery refused: " + recovered.error().message);
     recovered_ = std::move(*recovered);
+    clock_.begin_again(recovered_->report.logged);
     if (parts_.log) recovered_->log = parts_.log(std::move(recovered_->log));
     store_.emplace(commit::Store::Parts{.log = *recovered_->log,
                                         .queues = *recovered_->queues,
@@ -101,10 +102,17 @@ class World {
       disk_.restart();
     }
     index_.crash();  // the index's memory ends with the process, and it syncs on flush only
+    if (dice_.percent(30)) set_host_clock();
     open();
     if (run_.difference) return;
     check(power);
     if (twice && !run_.difference) again();
+  }
+
+  // While nothing runs: by hand, by chrony's first step, or by a hardware clock without a battery.
+  void set_host_clock() {
+    ++run_.clock_jumps;
+    clock_.set_wall(clock_.wall() + Duration(dice_.between(0, 7'200'000)) - 1h);
   }
 
   // Recovery again, from what recovery left: the same state.

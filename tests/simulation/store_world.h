@@ -40,7 +40,7 @@ struct StoreParts {
 
 struct StoreRun {
   std::optional<std::string> difference;  // none: the store kept its promises
-  std::uint64_t operations = 0, crashes = 0, acknowledged = 0, rounds = 0, dropped = 0;
+  std::uint64_t operations = 0, crashes = 0, acknowledged = 0, rounds = 0, dropped = 0, clock_jumps = 0;
 };
 
 StoreRun run_store_world(std::uint64_t seed, std::uint64_t operations, const StoreParts& parts);
