@@ -75,7 +75,7 @@ class Channel:
         with self._lock:
             self._socket.sendall(_LENGTH.pack(len(data)) + data)
 
-    def frames(self) -> Iterator[list[bytes]]:
+    def frames(self) -> Iterator[list[bytearray]]:
         """Whole frames as they come, several at a time; ends with the parent."""
         data = bytearray()
         while piece := self._socket.recv(READ_MAX):
@@ -89,7 +89,7 @@ class Channel:
                 end = begin + 4 + size
                 if len(data) < end:
                     break
-                whole.append(bytes(data[begin + 4 : end]))
+                whole.append(data[begin + 4 : end])
                 begin = end
             if whole:
                 del data[:begin]
@@ -254,7 +254,7 @@ def invoke(spec: _registry.Spec, frame: Frame) -> Any:
 
 def call(spec: _registry.Spec, frame: Frame) -> Any:
     value = invoke(spec, frame)
-    if inspect.iscoroutine(value):  # of a plain function
+    if value is not None and inspect.iscoroutine(value):  # of a plain function
         value = asyncio.run(value)
     return value
 
@@ -279,8 +279,10 @@ def enter(frame: Frame, begin: float) -> _registry.Spec:
     """In a context of the job's own: what a handler sets in context variables ends with it."""
     running = Running(frame, begin)
     job.set(running)
-    request_id.set(usable_request_id(frame["request_id"]))
-    _trace.traceparent.set(running.traceparent)
+    if known := usable_request_id(frame["request_id"]):
+        request_id.set(known)
+    if running.traceparent:
+        _trace.traceparent.set(running.traceparent)
     if running.cancelled:
         raise JobCancelled(f"{frame['task']} was cancelled")
     spec = _registry.find(frame["task"])
@@ -334,7 +336,7 @@ class Inbox:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._arrived: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
+        self._arrived: queue.SimpleQueue[list[bytearray]] = queue.SimpleQueue()
         self._next: collections.deque[Frame] = collections.deque()
         self.wake: Callable[[], object] = lambda: None  # called by that thread when there are more
         self.cancel: Callable[[str], object] = cancel_plain  # the same, with the id of a job
@@ -354,7 +356,7 @@ class Inbox:
             sys.stderr.write(f"headrace._child: from the worker: {error}\n")
         end_now()
 
-    def _obey(self, text: bytes) -> bool:
+    def _obey(self, text: bytearray) -> bool:
         """What is not in the row of jobs. False: it is none of that."""
         if text == STOP:
             return False
@@ -371,7 +373,7 @@ class Inbox:
     def wait(self) -> Frame:
         """The next frame, which stays."""
         while not self._next:
-            self._next.extend(map(json.loads, self._arrived.get()))
+            self._next.extend(json.loads(b"[%b]" % b",".join(self._arrived.get())))
         return self._next[0]
 
     def peek(self) -> Frame | None:

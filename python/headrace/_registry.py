@@ -51,7 +51,7 @@ class Spec:
     def is_async(self) -> bool:
         return inspect.iscoroutinefunction(inspect.unwrap(self.fn))
 
-    @property
+    @functools.cached_property
     def beside(self) -> bool:
         """A child runs several of these at once."""
         return self.is_async or self.threads or self.batch > 0

@@ -12,7 +12,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -70,7 +70,8 @@ class Task(Generic[P, R]):
         """Sends the call to a worker. When this returns, the job is on disk."""
         self._check_sendable()
         at = Moment()
-        return self._send_one(services(), prepare(self, args, kwargs, tail_of(self, at)), at)
+        (call,) = calls_of(self, [arguments_text(self, args, kwargs)], at)
+        return self._send_one(services(), call, at)
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`delay` for async code."""
@@ -83,22 +84,25 @@ class Task(Generic[P, R]):
         if self.options.id:
             raise ValueError("using(id=) names one job; many() sends several")
         at = Moment()
-        tail = tail_of(self, at)
-        prepared = [
-            prepare(self, (), dict(arguments), tail)
+        checked = [
+            arguments_text(self, arguments, {})
+            if type(arguments) is tuple
+            else arguments_text(self, (), dict(arguments))
             if isinstance(arguments, Mapping)
-            else prepare(self, tuple(arguments), {}, tail)
+            else arguments_text(self, tuple(arguments), {})
             for arguments in calls
         ]
-        if not prepared:
+        if not checked:
             return []
         to = services()
         to.queue_url(self._queue)  # its answer tells how large a batch may be
-        jobs: list[Job[R]] = []
+        made = calls_of(self, checked, at)
         if self.options.delay > DELAY_IN_QUEUE_MAX:
-            return [self._put_later(to, call, at) for call in prepared]
-        while len(jobs) < len(prepared):
-            jobs += self._send_batch(to, prepared, len(jobs))
+            return [self._put_later(to, call, at) for call in made]
+        jobs: list[Job[R]] = []
+        for entries, their_jobs in self._batches(to, made):
+            self._send_batch(to, entries, len(jobs), len(checked))
+            jobs += their_jobs
         return jobs
 
     def using(
@@ -169,18 +173,29 @@ class Task(Generic[P, R]):
         to.s3("PUT", to.settings.bucket, f"later/{minute}/{call.id}", headers=headers, body=body)
         return Job(call.id, keeps_result=self.spec.keep_result)
 
-    def _send_batch(self, to: Services, prepared: list[Call], before: int) -> list[Job[R]]:
-        """One request's worth of them."""
-        total = len(prepared)
+    def _batches(
+        self, to: Services, calls: Iterable[Call]
+    ) -> Iterator[tuple[list[dict[str, Any]], list[Job[R]]]]:
+        """The entries of one request after the other, and their jobs."""
+        delay, keep_result = self._delay_member(), self.spec.keep_result
         entries: list[dict[str, Any]] = []
+        jobs: list[Job[R]] = []
         left = BATCH_BYTES_MAX
-        for call in prepared[before : before + to.batch_max]:
+        for call in calls:
+            if len(entries) >= to.batch_max:
+                yield entries, jobs
+                entries, jobs, left = [], [], BATCH_BYTES_MAX
             text = call.message(to)
-            left -= len(text) if text.isascii() else len(text.encode())
-            if left < 0 and entries:
-                break
-            entries.append({"Id": str(len(entries)), "MessageBody": text, **self._delay_member()})
-        calls = prepared[before : before + len(entries)]
+            size = len(text) if text.isascii() else len(text.encode())
+            if entries and size > left:
+                yield entries, jobs
+                entries, jobs, left = [], [], BATCH_BYTES_MAX
+            entries.append({"Id": str(len(entries)), "MessageBody": text, **delay})
+            jobs.append(Job(call.id, keeps_result=keep_result))
+            left -= size
+        yield entries, jobs
+
+    def _send_batch(self, to: Services, entries: list[dict[str, Any]], before: int, total: int) -> None:
         failed: list[dict[str, Any]] = []
 
         def send(url: str) -> None:
@@ -196,10 +211,9 @@ class Task(Generic[P, R]):
             raise ServiceError(
                 str(first.get("Code", "Unknown")),
                 200,
-                f"{len(failed)} of jobs {before + 1} to {before + len(calls)} of {total} were not sent, and "
-                f"none after them: {first.get('Message', '')}",
+                f"{len(failed)} of jobs {before + 1} to {before + len(entries)} of {total} were not sent, "
+                f"and none after them: {first.get('Message', '')}",
             )
-        return [Job(call.id, keeps_result=self.spec.keep_result) for call in calls]
 
     def _delay_member(self) -> dict[str, int]:
         return {"DelaySeconds": self.options.delay} if self.options.delay else {}
@@ -258,24 +272,32 @@ class Call:
         return self.text("null", "null", json.dumps(reference, separators=(",", ":")))
 
 
-def prepare(task: Task[Any, Any], args: Sequence[Any], kwargs: Mapping[str, Any], tail: str) -> Call:
-    """TypeError, as a call of the function would, where the arguments do not fit it."""
+def arguments_text(task: Task[Any, Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, str]:
+    """The arguments by position and by name, as JSON. TypeError, as a call of the function would, where they
+    do not fit it."""
     names = None if kwargs else _plain_names(task.fn, len(args))
     if names is None:
-        bound: Iterable[tuple[str, Any]] = _signature(task.fn).bind(*args, **kwargs).arguments.items()
-    else:
-        bound = zip(names, args)
-    for name, value in bound:
-        kind = type(value)
-        if kind is not str and not (kind is int and -SMALL < value < SMALL):
+        bound = _signature(task.fn).bind(*args, **kwargs).arguments
+        for name, value in bound.items():
             _json.check(value, f"the argument {name} of {task.name}")
-    return Call(
-        task.options.id or job_id(time.time_ns() // 1_000_000),
-        task.name,
-        _json.dump(args),
-        _json.dump(kwargs) if kwargs else "{}",
-        tail,
-    )
+        return _json.dump(args), _json.dump(kwargs)
+    texts = []
+    for name, value in zip(names, args):
+        kind = type(value)
+        if kind is int and -SMALL < value < SMALL:
+            texts.append(str(value))
+            continue
+        if kind is not str:
+            _json.check(value, f"the argument {name} of {task.name}")
+        texts.append(_json.dump(value))
+    return f"[{','.join(texts)}]", "{}"
+
+
+def calls_of(task: Task[Any, Any], arguments: Sequence[tuple[str, str]], at: Moment) -> Iterator[Call]:
+    ids = [task.options.id] if task.options.id else job_ids(len(arguments), at.ms)
+    tail = tail_of(task, at)
+    for identity, (args, kwargs) in zip(ids, arguments):
+        yield Call(identity, task.name, args, kwargs, tail)
 
 
 def tail_of(task: Task[Any, Any], at: Moment) -> str:
@@ -309,12 +331,14 @@ def _plain_names(fn: Callable[..., Any], count: int) -> tuple[str, ...] | None:
     return tuple(p.name for p in parameters[:count]) if needed <= count <= len(parameters) else None
 
 
-def job_id(now_ms: int) -> str:
-    """UUID version 7 (RFC 9562): ids sort by time."""
+def job_ids(count: int, now_ms: int) -> Iterator[str]:
+    """UUIDs version 7 (RFC 9562): ids sort by time."""
     stamp = f"{now_ms & (1 << 48) - 1:012x}"
-    random = os.urandom(10).hex()
-    variant = "89ab"[int(random[3], 16) & 3]
-    return f"{stamp[:8]}-{stamp[8:]}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"
+    begin = f"{stamp[:8]}-{stamp[8:]}-7"
+    random = os.urandom(10 * count).hex()
+    for at in range(0, len(random), 20):
+        variant = "89ab"[int(random[at + 3], 16) & 3]
+        yield f"{begin}{random[at : at + 3]}-{variant}{random[at + 4 : at + 7]}-{random[at + 7 : at + 19]}"
 
 
 def declare(fn: Callable[P, R], spec: Spec) -> Task[P, R]:

@@ -94,6 +94,21 @@ def test_many_sends_in_batches_and_gives_each_its_job(headrace: Any, add: Any, q
     assert add.many([]) == []
 
 
+def test_many_splits_what_is_too_long_for_one_request(headrace: Any, add: Any, queue: str) -> None:
+    long = [(f"{n}{'x' * 40_000}",) for n in range(60)]  # SQS takes 1 MiB at a time
+    jobs = add.many(long + [("y" * 50_000,)])  # the last one's arguments go through the bucket
+    envelopes = {envelope["id"]: envelope for envelope in receive(headrace, queue)}
+    assert [envelopes[job.id]["args"] for job in jobs] == [list(call) for call in long] + [None]
+    assert envelopes[jobs[-1].id]["body"]["key"] == f"body/{jobs[-1].id}"
+
+
+def test_many_checks_all_calls_before_it_sends_the_first(headrace: Any, add: Any, queue: str) -> None:
+    for wrong in [object()], ["\ud800"], [1, 2, 3], {"c": 1}, [2**64]:
+        with pytest.raises(TypeError):
+            add.many([(1,)] * 2_000 + [wrong])
+    assert receive(headrace, queue) == []
+
+
 def test_threads_send_at_once(headrace: Any, add: Any, queue: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         jobs = list(pool.map(add.delay, range(200)))
