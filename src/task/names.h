@@ -21,6 +21,9 @@ Bytes later_key(std::int64_t due_ms, ByteView job);  // "later/YYYYMMDDHHMM/JOB"
 inline constexpr ByteView kLaterPrefix = "later/";
 inline constexpr ByteView kControlKey = "control";  // what operators have said about the queues
 
+// The task of `headrace doctor` and `headrace host apply`: every child answers it with its only argument.
+inline constexpr ByteView kCanaryTask = "headrace.canary";
+
 // "on-TASK", with what a queue's name cannot carry as '-'; a long name ends in a digest of the whole, so that
 // its dead-letter queue has room and two tasks never share one.
 Bytes trigger_queue(ByteView task);

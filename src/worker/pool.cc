@@ -1,5 +1,7 @@
 #include "worker/pool.h"
 
+#include "task/names.h"
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -15,7 +17,7 @@ constexpr std::array<std::string_view, 5> kStateNames = {"starting", "idle", "bu
 // Every child answers it (python/headrace/_registry.py), and no module declares it.
 TaskSpec canary_task() {
   TaskSpec out;
-  out.name = "headrace.canary";
+  out.name = task::kCanaryTask;
   out.timeout = 30s;
   return out;
 }

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from worker_process import Place, gone, started, until
@@ -321,6 +322,17 @@ def test_a_consumer_gets_the_messages_of_its_queue_as_they_are(place: Place) -> 
     assert (letter["body"], letter["headrace-task"]) == ("bad", "shop_tasks.order")
     assert letter["headrace-attempts"] == "2"
     until(lambda: place.depth("orders") == 0)
+
+
+def test_a_consumer_is_not_given_what_headrace_asks_of_every_pool(place: Place) -> None:
+    worker = started(
+        place, "@headrace.consumer(queue='orders')\ndef order(message: headrace.Message) -> None:\n    pass\n"
+    ).worker()
+    question = {"headrace": 1, "id": "canary-1", "task": "headrace.canary", "args": ["back"], "kwargs": {}}
+    question |= {"sent": int(time.time() * 1000), "attempt": 0, "keep_result": True, "trace": {}}
+    place.client("sqs").send_message(QueueUrl=place.url("orders"), MessageBody=json.dumps(question))
+    assert place.result("canary-1")["result"] == "back"
+    assert not [line for line in worker.lines("job_started") if "shop_tasks.order" in line]
 
 
 def test_a_job_that_expired_is_a_dead_letter_and_never_runs(place: Place) -> None:
