@@ -140,7 +140,7 @@ Status StoreScrub::begin() {
   return {};
 }
 
-void StoreScrub::report(object::Damage damage) {
+void StoreScrub::report(const object::Damage& damage) {
   if (!scrub_.add(damage, parts_.clock.now())) return;
   log(damage);
   wake();

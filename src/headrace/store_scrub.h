@@ -40,7 +40,7 @@ class StoreScrub {
 
   Status begin();  // a pass from the beginning, now
   // A read has met damage.
-  void report(object::Damage damage);
+  void report(const object::Damage& damage);
 
   const object::DamageList& damage() const { return scrub_.damage(); }
   const object::Scrub& state() const { return scrub_; }
