@@ -1,6 +1,6 @@
 # The Debian package, by CPack: the program, the Python wheel, the documents, a configuration to begin with,
 # and the polkit action of `headrace host apply`. No script restarts anything: an upgrade leaves running tasks
-# alone, and `headrace host apply` is what changes a host.
+# alone, and `headrace host apply` is what changes a host. Removing it stops what runs.
 set(packaging ${PROJECT_SOURCE_DIR}/packaging)
 install(TARGETS headrace DESTINATION bin)
 install(FILES ${PROJECT_BINARY_DIR}/headrace-${PROJECT_VERSION}-cp311-abi3-linux_${CMAKE_SYSTEM_PROCESSOR}.whl
@@ -39,9 +39,9 @@ set(CPACK_DEBIAN_PACKAGE_SECTION web)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 string(CONCAT CPACK_DEBIAN_PACKAGE_DEPENDS
   "systemd (>= 252), nginx-light | nginx, rsyslog, chrony, logrotate, "
-  "polkitd | policykit-1, nftables, openssl, ca-certificates")
+  "polkitd | policykit-1, nftables, iproute2, openssl, ca-certificates")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "python3 (>= 3.11), python3-venv, rsyslog-gnutls")
-set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${packaging}/debian/conffiles)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${packaging}/debian/conffiles ${packaging}/debian/prerm)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)

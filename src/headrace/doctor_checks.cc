@@ -2,10 +2,12 @@
 
 #include "codec/json.h"
 #include "headrace/doctor_permissions.h"
+#include "headrace/host_checks.h"
 #include "host/apply.h"
 #include "host/certificate.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -64,7 +66,7 @@ Hop certificate_hop(const HostGround& ground) {
           .mend = own ? fmt::format("put a new one at {}; then: systemctl reload nginx", path)
                       : "headrace host apply",
           .why = "browsers and clients turn away from a certificate that has ended"};
-  const auto seen = ground.tree->read(path);
+  const auto seen = read_certificate(ground, path);
   if (!seen) out.wrong = seen.error().message;
   if (seen && !*seen) out.wrong = path + " is not there";
   if (!out.wrong.empty()) return out;
@@ -73,8 +75,11 @@ Hop certificate_hop(const HostGround& ground) {
     out.wrong = path + " is no certificate";
   } else if (*days < kDaysMin) {
     out.wrong = fmt::format("{} ends in {} days", path, *days);
+  } else if (const auto missing = host::names_missing((*seen)->text, machine.config.site.names);
+             !missing.empty()) {
+    out.wrong = fmt::format("{} does not hold {}", path, fmt::join(missing, ", "));
   } else if (!own && !host::still_serves((*seen)->text, machine.config.site.names, ground.clock->wall())) {
-    out.wrong = path + " does not hold every name, or ends within a month";
+    out.wrong = path + " ends within a month";
   }
   return out;
 }

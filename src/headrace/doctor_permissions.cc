@@ -22,6 +22,7 @@ struct Guarded {
   mode_t forbidden = 0077;  // bits that nobody may have set
   std::string owner = {};   // empty: anybody
   bool required = true;
+  bool linked = false;  // it may be reached through links: a key that its owner keeps
 };
 
 std::string owner_of(const struct stat& seen) {
@@ -41,7 +42,8 @@ Hop guarded_hop(const HostGround& ground, const Guarded& what) {
           .mend = fmt::format("chmod {} {}", mend_of(what.forbidden, folder), what.path),
           .why = "another user of this host could read secrets, or speak for a service"};
   struct stat seen{};
-  if (::lstat(ground.tree->at(what.path).c_str(), &seen) != 0) {
+  const std::string path = ground.tree->at(what.path);
+  if ((what.linked ? ::stat(path.c_str(), &seen) : ::lstat(path.c_str(), &seen)) != 0) {
     if (errno == ENOENT && !what.required) return out;
     out.wrong = std::strerror(errno);
     out.mend = "headrace host apply";
@@ -94,7 +96,9 @@ void add_pool(std::vector<Guarded>& out, const host::Node& node, const std::stri
 }
 
 std::vector<Guarded> guarded_of(const host::Machine& machine) {
-  std::vector<Guarded> out = {{.path = host::certificate_key_of(machine), .owner = "root"},
+  std::vector<Guarded> out = {{.path = host::certificate_key_of(machine),
+                               .owner = "root",
+                               .linked = !machine.config.site.certificate.empty()},
                               {.path = std::string(host::kKept), .kind = S_IFDIR, .owner = "root"}};
   if (!machine.of(host::Kind::kStore).empty()) {
     const host::Paths paths(host::kHostState);

@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -19,10 +20,8 @@
 namespace hr {
 namespace {
 
-constexpr Duration kPatience = 60s;  // beyond the longest time that a unit may take to stop
-constexpr int kPauseMs = 500, kAnswerMs = 2'000;
-
-void pause(int ms) { ::poll(nullptr, 0, ms); }
+constexpr int kPauseMs = 100, kAnswerMs = 2'000;
+constexpr std::size_t kLastBytes = 4U << 20;
 
 std::string unit_state(const std::string& unit, host::Tools& tools) {
   const auto said = tools.run({"systemctl", "is-active", unit});
@@ -64,18 +63,32 @@ std::string log_wrong(const host::Tree& tree, const os::Clock& clock) {
   const std::string mark = fmt::format("canary-{}-{}", ::getpid(), clock.boottime().count());
   const std::string record = fmt::format("<134>1 - - headrace {} canary - {}", ::getpid(), mark);
   if (::send(fd.get(), record.data(), record.size(), MSG_NOSIGNAL) < 0) return std::strerror(errno);
-  const std::string file = fmt::format("{}/headrace.jsonl", host::kLogFolder);
-  for (int waited = 0; waited <= kAnswerMs; waited += kPauseMs / 5) {
-    const auto seen = tree.read(file);
-    if (!seen && seen.error().code != Errc::kLimit) return seen.error().message;
-    if (!seen) return "";  // too large to look through: it is written to
-    if (*seen && (*seen)->text.contains(mark)) return "";
-    pause(kPauseMs / 5);
+  for (int waited = 0; waited <= kAnswerMs; waited += kPauseMs) {
+    if (logged(tree, "headrace.jsonl", {mark})) return "";
+    ::poll(nullptr, 0, kPauseMs);
   }
-  return fmt::format("a record that rsyslog took did not reach {}", file);
+  return fmt::format("a record that rsyslog took did not reach {}/headrace.jsonl", host::kLogFolder);
 }
 
 }  // namespace
+
+bool logged(const host::Tree& tree, std::string_view file, std::initializer_list<std::string_view> parts) {
+  const std::string path = tree.at(fmt::format("{}/{}", host::kLogFolder, file));
+  const os::Fd log(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!log.open()) return false;
+  const off_t end = std::max<off_t>(::lseek(log.get(), 0, SEEK_END), 0);
+  std::string text(kLastBytes, '\0');
+  const auto from = std::max<off_t>(0, end - static_cast<off_t>(text.size()));
+  const ssize_t n = os::retried([&] { return ::pread(log.get(), text.data(), text.size(), from); });
+  text.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t stop = std::min(text.find('\n', at), text.size());
+    const std::string_view line = std::string_view(text).substr(at, stop - at);
+    if (std::ranges::all_of(parts, [&](std::string_view part) { return line.contains(part); })) return true;
+    at = stop + 1;
+  }
+  return false;
+}
 
 std::vector<Hop> ask_hops(const host::Machine& machine, const host::Tree& tree, host::Tools& tools,
                           const os::Clock& clock) {
@@ -101,25 +114,6 @@ std::vector<Hop> ask_hops(const host::Machine& machine, const host::Tree& tree, 
                  .wrong = log_wrong(tree, clock),
                  .mend = "journalctl -b -u rsyslog; rsyslogd -N1"});
   return out;
-}
-
-Duration canary_patience(const host::Machine& machine) {
-  Duration out = kPatience;
-  for (const host::Node& node : machine.nodes) out = std::max(out, kPatience + node.stop_limit);
-  return out;
-}
-
-std::vector<Hop> canary(const host::Machine& machine, const host::Tree& tree, host::Tools& tools,
-                        const os::Clock& clock) {
-  const auto begun = clock.boottime();
-  const Duration patience = canary_patience(machine);
-  for (;;) {
-    auto hops = ask_hops(machine, tree, tools, clock);
-    const bool works = std::ranges::all_of(hops, [](const Hop& hop) { return hop.wrong.empty(); });
-    const bool hopeless = std::ranges::any_of(hops, [](const Hop& hop) { return hop.wrong == "failed"; });
-    if (works || hopeless || clock.boottime() - begun > patience) return hops;
-    pause(kPauseMs);
-  }
 }
 
 }  // namespace hr

@@ -1,5 +1,6 @@
-// Whether a host that was just changed works, asked through every hop rather than believed: units, nginx on
-// its port, the API behind its socket, a log record that arrives in its file. Blocks.
+// Whether a host works, asked hop by hop rather than believed: units, nginx on its port, the API behind its
+// socket, a log record that arrives in its file. Blocks. What goes through all of it:
+// headrace/doctor_canary.h.
 #pragma once
 
 #include "base/result.h"
@@ -8,7 +9,9 @@
 #include "host/tree.h"
 #include "os/clock.h"
 
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hr {
@@ -24,12 +27,7 @@ struct Hop {
 std::vector<Hop> ask_hops(const host::Machine& machine, const host::Tree& tree, host::Tools& tools,
                           const os::Clock& clock);
 
-// How long canary() waits at most.
-Duration canary_patience(const host::Machine& machine);
-
-// Again until all of them work or a unit has failed for good, for at most a minute beyond the longest time
-// that a unit may take to stop; the last answers.
-std::vector<Hop> canary(const host::Machine& machine, const host::Tree& tree, host::Tools& tools,
-                        const os::Clock& clock);
+// Whether one of the last lines (4 MiB) of a file of the log folder has all of these.
+bool logged(const host::Tree& tree, std::string_view file, std::initializer_list<std::string_view> parts);
 
 }  // namespace hr

@@ -1,7 +1,7 @@
 #include "headrace/host_change.h"
 
 #include "headrace/commands.h"
-#include "headrace/host_canary.h"
+#include "headrace/doctor_canary.h"
 #include "headrace/host_checks.h"
 #include "host/activate.h"
 #include "host/apply.h"
@@ -53,19 +53,17 @@ Status make_certificate(const HostGround& ground) {
   return ground.tree->write(host::certificate_of(machine), made.certificate, 0644);
 }
 
-Status run_commands(host::Tools& tools, const Commands& commands) {
-  for (const auto& command : commands) {
-    HR_ASSIGN(const host::Said said, tools.run(command));
-    if (said.code != 0)
-      return fail(Errc::kUnavailable, fmt::format("{}: {}", fmt::join(command, " "), said.text));
-  }
-  return {};
+// What is wrong with a command; "" for nothing.
+std::string run_command(host::Tools& tools, const std::vector<std::string>& command) {
+  const auto said = tools.run(command);
+  if (!said) return said.error().message;
+  return said->code == 0 ? "" : fmt::format("{}: {}", fmt::join(command, " "), said->text);
 }
 
 std::vector<std::string> running_instances(host::Tools& tools) {
   std::vector<std::string> out;
   const auto said = tools.run({"systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager",
-                               "headrace-web@*", "headrace-worker@*"});
+                               "headrace-web@*", "headrace-worker@*", std::string(host::kFirewallUnit)});
   if (!said || said->code != 0) return out;
   std::string_view text = said->text;
   while (!text.empty()) {
@@ -97,22 +95,25 @@ Status begin_window(const HostGround& ground, Duration window) {
                              waiting_from(ground, window, canary_patience(ground.machine), false));
 }
 
-// Who takes it back is a unit of its own: it outlives this program, and whoever is logged in.
-Commands watch(Duration window) {
-  if (window == 0s) return {};
-  return {{"systemctl", "daemon-reload"}, {"systemctl", "restart", "headrace-confirm.service"}};
+// Who takes it back is a unit of its own: it outlives this program, and whoever is logged in. It watches as
+// soon as systemd knows it.
+void watch(Commands& commands, Duration window) {
+  if (window == 0s) return;
+  const Commands::value_type reload = {"systemctl", "daemon-reload"};
+  const auto known = std::ranges::find(commands, reload);
+  commands.insert(std::next(known), {"systemctl", "restart", "headrace-confirm.service"});
 }
 
 // What is wrong after the change; "" for nothing.
 std::string activate_and_ask(const HostGround& ground, Duration window) {
   const auto changes = host::last_changes(*ground.tree);
   if (!changes) return changes.error().message;
-  Commands commands = watch(window);
-  std::ranges::move(host::activation_of(ground.machine, *changes, running_instances(*ground.tools)),
-                    std::back_inserter(commands));
-  if (const auto done = run_commands(*ground.tools, commands); !done) return done.error().message;
+  Commands commands = host::activation_of(ground.machine, *changes, running_instances(*ground.tools));
+  watch(commands, window);
+  for (const auto& command : commands)
+    if (std::string wrong = run_command(*ground.tools, command); !wrong.empty()) return wrong;
   std::string wrong;
-  for (const Hop& hop : canary(ground.machine, *ground.tree, *ground.tools, *ground.clock))
+  for (const Hop& hop : ask_until_it_works(ground))
     if (!hop.wrong.empty())
       wrong += fmt::format("  {}: {}\n    look with: {}\n", hop.name, hop.wrong, hop.mend);
   return wrong;
@@ -120,28 +121,31 @@ std::string activate_and_ask(const HostGround& ground, Duration window) {
 
 // --- back
 
-// Services load what is there again: what came before, or nothing of Headrace.
-Status load_again(const HostGround& ground, const HostFlags& flags, const std::vector<Change>& changes) {
+// Services load what is there again: what came before, or nothing of Headrace. A service that does not is no
+// reason to leave the others with what they had.
+void load_again(const HostGround& ground, const HostFlags& flags, const std::vector<Change>& changes) {
   const bool bare = std::ranges::any_of(changes, [](const Change& each) {
     return each.path.ends_with("/headrace.target") && each.kind == Change::Kind::kAdd;
   });
-  if (bare) return run_commands(*ground.tools, host::deactivation());
-  // The machine is the one of the files that are back.
-  HostFlags before = flags;
-  before.config_file = host::kAppliedConfig;
-  const auto former = host_ground(before);
-  const host::Machine& machine = former ? former->machine : ground.machine;
-  return run_commands(*ground.tools, host::activation_of(machine, changes, running_instances(*ground.tools)));
+  Commands commands = host::deactivation();
+  if (!bare) {
+    // The machine is the one of the files that are back.
+    HostFlags before = flags;
+    before.config_file = host::kAppliedConfig;
+    const auto former = host_ground(before);
+    const host::Machine& machine = former ? former->machine : ground.machine;
+    commands = host::activation_of(machine, changes, running_instances(*ground.tools));
+  }
+  for (const auto& command : commands)
+    if (const std::string wrong = run_command(*ground.tools, command); !wrong.empty())
+      fmt::print(stderr, "headrace: {}\n", wrong);
 }
 
 // The journal, and whoever waits to take it back, go last: killed before, all of this is done again.
 Status take_back(const HostGround& ground, const HostFlags& flags) {
   HR_ASSIGN(const auto changes, host::last_changes(*ground.tree));
   HR_TRY(host::rollback(*ground.tree, nothing_is_watching));
-  if (ground.live()) {
-    if (const auto loaded = load_again(ground, flags, changes); !loaded)
-      fmt::print(stderr, "headrace: {}\n", loaded.error().message);
-  }
+  if (ground.live()) load_again(ground, flags, changes);
   HR_TRY(host::forget(*ground.tree, nothing_is_watching));
   return host::remove_waiting(*ground.tree);
 }
@@ -214,7 +218,6 @@ int run_apply(const HostFlags& flags, const ChangeFlags& change) {
   if (!ground) return host_error(ground.error());
   const auto lock = lock_host(*ground->tree);
   if (!lock) return host_error(lock.error());
-  if (const auto open = check_ssh(*ground); !open) return host_error(open.error());
   const auto plan = host::plan(*ground->tree, ground->files);
   if (!plan) return host_error(plan.error());
   const auto findings = run_checks(*ground);
@@ -225,8 +228,11 @@ int run_apply(const HostFlags& flags, const ChangeFlags& change) {
   }
   if (const auto made = make_certificate(*ground); !made) return host_error(made.error());
   if (const auto begun = begin_window(*ground, *window); !begun) return host_error(begun.error());
-  if (const auto done = host::apply(*ground->tree, ground->files, nothing_is_watching); !done)
-    return host_error(done.error());
+  if (const auto done = host::apply(*ground->tree, ground->files, nothing_is_watching); !done) {
+    fmt::print(stderr, "headrace: {}\nheadrace: going back\n", done.error().message);
+    const auto back = take_back(*ground, flags);
+    return back ? kExitFailed : host_error(back.error());
+  }
   if (ground->live()) {
     if (const std::string wrong = activate_and_ask(*ground, *window); !wrong.empty()) {
       fmt::print(stderr, "headrace: the host does not work with these files; going back:\n{}\n", wrong);

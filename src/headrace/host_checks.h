@@ -4,7 +4,9 @@
 #include "base/result.h"
 #include "headrace/host_ground.h"
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hr {
@@ -14,7 +16,8 @@ struct Finding {
   bool absent = false;  // its program is not installed, or needs root
 };
 
-// In a folder of its own, gone afterwards.
+// In a folder of its own, gone afterwards. And whether the firewall would close a port that sshd listens on,
+// or that who asks is connected through.
 Result<std::vector<Finding>> run_checks(const HostGround& ground);
 
 // Whether the host may get these files. A folder that stands for one need not have the programs.
@@ -22,7 +25,8 @@ bool acceptable(const HostGround& ground, const std::vector<Finding>& findings);
 
 void print_findings(const std::vector<Finding>& findings);
 
-// The port somebody may be connected through must stay open: the firewall would lock them out. kInvalid.
-Status check_ssh(const HostGround& ground);
+// The site's certificate, or its key, as nginx finds it: one that somebody named may be reached through
+// links.
+Result<std::optional<host::Seen>> read_certificate(const HostGround& ground, std::string_view path);
 
 }  // namespace hr

@@ -11,7 +11,10 @@
 
 namespace hr::host {
 
-// `running` are units of Headrace's templates that systemd knows: those that are no more are stopped.
+inline constexpr std::string_view kFirewallUnit = "headrace-firewall.service";
+
+// `running`: of the instances of Headrace's templates and the firewall's unit, those that systemd knows; what
+// the machine has no more is stopped. None of them may have been preceded by a daemon-reload.
 std::vector<std::vector<std::string>> activation_of(const Machine& machine,
                                                     const std::vector<Change>& changes,
                                                     const std::vector<std::string>& running);

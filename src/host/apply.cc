@@ -264,6 +264,8 @@ Result<std::vector<Change>> last_changes(const Tree& host) {
     } else if (!wanted) {
       continue;
     }
+    HR_ASSIGN(auto now, host.read(path));
+    if (now) change.after = std::move(now->text);
     out.push_back(std::move(change));
   }
   return out;

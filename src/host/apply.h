@@ -52,7 +52,8 @@ Status rollback(const Tree& host, const Reached& reached);
 Status forget(const Tree& host, const Reached& reached);
 
 // What the last apply made different, settled or not; also while it, or its rollback, is half done: what has
-// to be loaded again is known from what was written down, not from files that may be either.
+// to be loaded again is known from what was written down, not from files that may be either: `after` is what
+// is there now, the text before it where that is back already.
 Result<std::vector<Change>> last_changes(const Tree& host);
 
 std::string_view name_of(Change::Kind kind);

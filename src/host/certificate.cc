@@ -115,6 +115,18 @@ std::string text_of(BIO* bio) {
   return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
 }
 
+X509Cert read_certificate(std::string_view pem) {
+  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(std::min<std::size_t>(pem.size(), 1 << 20))));
+  return X509Cert(bio ? PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr) : nullptr);
+}
+
+bool holds(X509* certificate, const std::string& name) {
+  if (is_address(name)) return X509_check_ip_asc(certificate, name.c_str(), 0) == 1;
+  // A name with a star is asked for as what it stands for.
+  const std::string asked = name.starts_with("*.") ? "x" + name.substr(1) : name;
+  return X509_check_host(certificate, asked.c_str(), asked.size(), 0, nullptr) == 1;
+}
+
 }  // namespace
 
 Result<Certificate> make_self_signed(const std::vector<std::string>& names, Time now, os::Entropy& entropy) {
@@ -137,8 +149,7 @@ Result<Certificate> make_self_signed(const std::vector<std::string>& names, Time
 }
 
 std::optional<int> days_left(std::string_view pem, Time now) {
-  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(std::min<std::size_t>(pem.size(), 1 << 20))));
-  const X509Cert certificate(bio ? PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr) : nullptr);
+  const X509Cert certificate = read_certificate(pem);
   if (!certificate) return {};
   const auto today = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
   const Moment from(ASN1_TIME_set(nullptr, today));
@@ -149,20 +160,22 @@ std::optional<int> days_left(std::string_view pem, Time now) {
 }
 
 bool still_serves(std::string_view pem, const std::vector<std::string>& names, Time now) {
-  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(std::min<std::size_t>(pem.size(), 1 << 20))));
-  const X509Cert certificate(bio ? PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr) : nullptr);
+  const X509Cert certificate = read_certificate(pem);
   if (!certificate) return false;
   auto last = std::chrono::floor<std::chrono::seconds>(now + kRenew).time_since_epoch().count();
   auto first = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
   if (X509_cmp_time(X509_get0_notAfter(certificate.get()), &last) <= 0 ||
       X509_cmp_time(X509_get0_notBefore(certificate.get()), &first) >= 0)
     return false;
-  return std::ranges::all_of(all_names(names), [&](const std::string& name) {
-    if (is_address(name)) return X509_check_ip_asc(certificate.get(), name.c_str(), 0) == 1;
-    // A name with a star is asked for as what it stands for.
-    const std::string asked = name.starts_with("*.") ? "x" + name.substr(1) : name;
-    return X509_check_host(certificate.get(), asked.c_str(), asked.size(), 0, nullptr) == 1;
-  });
+  return std::ranges::all_of(all_names(names),
+                             [&](const std::string& name) { return holds(certificate.get(), name); });
+}
+
+std::vector<std::string> names_missing(std::string_view pem, std::vector<std::string> names) {
+  const X509Cert certificate = read_certificate(pem);
+  std::erase_if(names,
+                [&](const std::string& name) { return certificate && holds(certificate.get(), name); });
+  return names;
 }
 
 }  // namespace hr::host

@@ -23,6 +23,9 @@ Result<Certificate> make_self_signed(const std::vector<std::string>& names, Time
 // Whether a certificate in PEM holds every name that make_self_signed would give it, and another month.
 bool still_serves(std::string_view pem, const std::vector<std::string>& names, Time now);
 
+// Of `names`, those that a certificate in PEM does not hold: all of them where it is none.
+std::vector<std::string> names_missing(std::string_view pem, std::vector<std::string> names);
+
 // Whole days until it ends, below 0 after; none: no certificate.
 std::optional<int> days_left(std::string_view pem, Time now);
 

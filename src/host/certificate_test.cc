@@ -32,6 +32,14 @@ TEST_F(SelfSigned, another_name_wants_another_certificate) {
   EXPECT_FALSE(still_serves(pem, {"10.0.0.7"}, kNow));
 }
 
+TEST_F(SelfSigned, the_names_that_it_does_not_hold_are_known) {
+  const std::string pem = made_for({"shop.example", "*.shop.example"});
+  EXPECT_TRUE(names_missing(pem, {"shop.example", "*.shop.example", "a.shop.example"}).empty());
+  EXPECT_EQ(names_missing(pem, {"shop.example", "b.example", "10.0.0.7"}),
+            (std::vector<std::string>{"b.example", "10.0.0.7"}));
+  EXPECT_EQ(names_missing("", {"shop.example"}), std::vector<std::string>{"shop.example"});
+}
+
 TEST_F(SelfSigned, it_is_made_anew_a_month_before_its_year_is_over) {
   const std::string pem = made_for({"shop.example"});
   EXPECT_TRUE(still_serves(pem, {"shop.example"}, kNow + std::chrono::days(334)));

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <grp.h>
 #include <pwd.h>
+#include <set>
 #include <unistd.h>
 
 namespace hr::host {
@@ -229,7 +230,7 @@ int exposure_limit(const Machine& machine, std::string_view unit) {
   for (const Node& node : machine.nodes) {
     if (node.unit != unit) continue;
     const bool closed = node.network == Network::kNone || (!node.user_code && machine.credentialed().empty());
-    const auto& allow = machine.config.app.allow;
+    const std::set<std::string> allow(machine.config.app.allow.begin(), machine.config.app.allow.end());
     const auto opened = node.user_code ? static_cast<int>(allow.size()) * 2 : 0;
     return (closed ? 6 : 12) + opened;
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
@@ -142,6 +143,21 @@ Result<std::optional<Seen>> Tree::read(std::string_view path) const {
   if (!S_ISREG(info.st_mode)) return fail(Errc::kInvalid, fmt::format("{}: is no regular file", path));
   HR_ASSIGN(std::string text, contents(file.get(), path));
   return std::optional(Seen{.text = std::move(text), .mode = info.st_mode & 07777U, .uid = info.st_uid});
+}
+
+Result<std::optional<Seen>> Tree::read_through_links(std::string_view path) const {
+  const auto real_path = [](const std::string& of) {
+    const std::unique_ptr<char, void (*)(void*)> real(::realpath(of.c_str(), nullptr), std::free);
+    return real ? std::string(real.get()) : std::string();
+  };
+  const std::string real = real_path(at(path));
+  if (real.empty() && errno == ENOENT) return std::optional<Seen>();
+  if (real.empty()) return failed(path, "be followed");
+  if (root_ == "/") return read(real);
+  const std::string root = real_path(root_) + "/";
+  if (!real.starts_with(root))
+    return fail(Errc::kInvalid, fmt::format("{}: leads to {}, out of {}", path, real, root_));
+  return read(std::string_view(real).substr(root.size() - 1));
 }
 
 Status Tree::write(std::string_view path, std::string_view text, std::uint32_t mode) const {

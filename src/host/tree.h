@@ -32,6 +32,9 @@ class Tree {
 
   // None: there is no such file. kInvalid: it is a link, or no regular file; kLimit: over 16 MiB.
   Result<std::optional<Seen>> read(std::string_view path) const;
+  // As read(), of a file that its owner keeps wherever links lead to, as certbot does. kInvalid: out of
+  // root().
+  Result<std::optional<Seen>> read_through_links(std::string_view path) const;
   // Whole or not at all; folders above it are made with mode 0755.
   Status write(std::string_view path, std::string_view text, std::uint32_t mode) const;
   Status make_folder(std::string_view path, std::uint32_t mode) const;

@@ -30,6 +30,22 @@ TEST_F(TreeTest, a_file_is_read_as_it_was_written) {
   EXPECT_THAT(*tree.list("/etc/headrace"), ElementsAre("a.conf"));
 }
 
+TEST_F(TreeTest, a_file_that_its_owner_keeps_is_found_through_links_and_only_below_the_root) {
+  ASSERT_TRUE(tree.write("/archive/site/key1.pem", "key\n", 0600));
+  ASSERT_TRUE(tree.make_folder("/live", 0755));
+  ASSERT_EQ(::symlink("../archive/site", tree.at("/live/site").c_str()), 0);
+  ASSERT_EQ(::symlink("key1.pem", tree.at("/archive/site/key.pem").c_str()), 0);
+  EXPECT_FALSE(tree.read("/live/site/key.pem"));
+  const auto seen = tree.read_through_links("/live/site/key.pem");
+  ASSERT_TRUE(seen && *seen);
+  EXPECT_EQ((*seen)->text, "key\n");
+  EXPECT_FALSE(tree.read_through_links("/live/site/none.pem")->has_value());
+  ASSERT_EQ(::symlink("/etc/hostname", tree.at("/live/out").c_str()), 0);
+  const auto out = tree.read_through_links("/live/out");
+  ASSERT_FALSE(out);
+  EXPECT_EQ(out.error().code, Errc::kInvalid);
+}
+
 TEST_F(TreeTest, what_is_not_there_is_no_error) {
   EXPECT_FALSE(tree.read("/etc/none")->has_value());
   EXPECT_FALSE(tree.read("/none/none")->has_value());

@@ -27,7 +27,8 @@ def serve(connection: socket.socket) -> None:
                     connection.sendall(bytes([frame[0], size]) + text)
                 return
             body = headers.get("x-forwarded-for", "").encode()
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            head = "HTTP/1.1 200 OK\r\nReferrer-Policy: no-referrer\r\n"
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
 
 def main() -> None:

@@ -75,6 +75,30 @@ def test_records_with_structured_data_are_in_their_files(host: Machine) -> None:
     assert any(json.loads(line)["path"] == "/documents/note.txt" for line in access.splitlines())
 
 
+def test_a_record_is_kept_once_and_goes_on_after_a_rotation(host: Machine) -> None:
+    host.run("logrotate", "-f", "/etc/logrotate.d/headrace")
+    upload("after a rotation")
+
+    def records() -> list[str]:
+        log = host.run("cat", "/var/log/headrace/headrace.jsonl", check=False).stdout
+        return [line for line in log.splitlines() if '"event":"job_done"' in line]
+
+    eventually("the job is in the new file", lambda: len(records()) > 0)
+    assert host.run("test", "-s", "/var/log/headrace/headrace.jsonl.1", check=False).returncode == 0
+    assert len(records()) == len(set(records()))
+    job = json.loads(records()[0])["data"].split('job="', 1)[1].split('"', 1)[0]
+    for beside in ("/var/log/journal", "/var/log/syslog"):
+        assert host.run("grep", "-rlF", job, beside, check=False).stdout == ""
+
+
+def test_another_than_root_cannot_apply_by_polkit_either(host: Machine) -> None:
+    action = "org.headrace.host.apply"
+    assert action in host.run("pkaction").stdout
+    for user in ("shop", "nobody"):
+        ask = ("sh", "-c", f"pkcheck --action-id {action} --process $$")
+        assert host.run(*ask, user=user, check=False).returncode != 0
+
+
 def test_an_operator_may_restart_our_units_and_nothing_else(host: Machine) -> None:
     host.run("useradd", "-G", "ops", "operator1")
     host.run("useradd", "plain1")
@@ -108,6 +132,22 @@ def test_units_start_in_the_order_of_the_process_flow(host: Machine) -> None:
         assert 0 < max(before) <= min(after)
 
 
+# The seed's process flow: which box of it each unit is.
+FLOW = {
+    "Infrastructure Services": ("rsyslog", "headrace-firewall", "headrace-time", "headrace-store"),
+    "Web Services": ("nginx", "headrace-api"),
+    "Application Services": ("headrace-web@1", "headrace-web@2"),
+    "Background Workers": ("headrace-worker@default",),
+}
+
+
+def arrows(host: Machine) -> list[tuple[str, str]]:
+    """Of the process flow that `headrace diagram` draws, by the names of its boxes."""
+    drawn = json.loads(host.run("headrace", "diagram", "--json").stdout)
+    flow = next(each for each in drawn if each["title"] == "Process Flow Diagram")
+    return [(each["from"], each["to"]) for each in flow["arrows"]]
+
+
 def test_no_unit_is_more_exposed_than_its_limit_while_it_runs(host: Machine) -> None:
     limits = {"nginx": 27, "rsyslog": 27, "headrace-store": 6, "headrace-api": 6, "headrace-web@1": 12}
     limits["headrace-worker@default"] = 6
@@ -127,11 +167,17 @@ def test_the_diagrams_change_with_the_host_and_come_back(host: Machine) -> None:
 
     eventually("everything declared is observed", all_there)
     before = page()
+    host.run("sh", "-c", "headrace diagram > /srv/saved.md")
+
+    def check() -> int:
+        return host.run("headrace", "diagram", "--check", "/srv/saved.md", check=False).returncode
+
+    assert check() == 0
     for units in (["headrace-web@2.service", "headrace-web@2.socket"], ["syslog.socket", "rsyslog.service"]):
         host.run("systemctl", "stop", *units)
-        assert "(missing)" in page()
+        assert "(missing)" in page() and check() == 3
         host.run("systemctl", "start", *units)
-        assert page() == before
+        assert page() == before and check() == 0
     file = "/etc/headrace/nginx.conf"
     host.run("cp", "-p", file, "/root/nginx.conf")
     host.run("sed", "-i", "s/server_name shop.example;/server_name shop.example other.example;/", file)
@@ -293,6 +339,21 @@ def test_another_boot_ends_at_running_and_finishes_what_was_waiting(host: Machin
     page = upload("waiting for another boot")
     host.restart()
     assert host.run("systemctl", "is-system-running", check=False).stdout == "running\n"
+    began = "ActiveEnterTimestampMonotonic"
+    since = {
+        box: [int(host.show(f"{unit}.service", began)[began]) for unit in units]
+        for box, units in FLOW.items()
+    }
+    drawn = [(before, after) for before, after in arrows(host) if before in since and after in since]
+    assert len(drawn) == 4, drawn
+    for before, after in drawn:
+        assert 0 < max(since[before]) <= min(since[after]), (before, after)
+    last = "headrace-worker@default.service"
+    chain = host.run("systemd-analyze", "critical-chain", last, "--no-pager").stdout
+    places = [chain.find(f"{unit}.service") for units in FLOW.values() for unit in units]
+    there = [place for place in places if place >= 0]
+    # Who waits stands above whom it waits for.
+    assert len(there) >= 3 and there == sorted(there, reverse=True), chain
     eventually("its text", lambda: "another boot" in curl(f"https://shop.example{page}/text").stdout)
 
 

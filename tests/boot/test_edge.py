@@ -20,7 +20,13 @@ STRANGER = "10.77.0.200"  # nobody's load balancer
 COMMAND = 'command = ["/usr/bin/python3", "/srv/shop/echo.py"]'
 EDGE = CONFIG.replace('app = "app:app"', COMMAND)
 EDGE = EDGE.replace('names = ["shop.example"]', 'names = ["shop.example", "localhost"]')
-EDGE = EDGE.replace("rate = 0", f'rate = 2\nconnections = 2\ntrusted_proxies = ["{OUTSIDE}/32"]')
+LIMITS = f"""rate = 2
+connections = 2
+trusted_proxies = ["{OUTSIDE}/32"]
+console = ["{STRANGER}/32"]
+files = "/srv/files"
+"""
+EDGE = EDGE.replace("rate = 0", LIMITS)
 SITE = "https://shop.example/"
 
 
@@ -28,6 +34,7 @@ SITE = "https://shop.example/"
 def edge(host: Machine) -> Iterator[Machine]:
     text = base64.b64encode(pathlib.Path(__file__).with_name("echo.py").read_bytes()).decode()
     host.run("sh", "-c", f"echo {text} | base64 -d > /srv/shop/echo.py")
+    host.run("mkdir", "-p", "/srv/files")
     run("ip", "addr", "add", f"{STRANGER}/24", "dev", "ve-hrboot")
     done = apply(host, EDGE)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -54,6 +61,48 @@ def test_x_forwarded_for_is_believed_from_a_trusted_proxy_alone(edge: Machine) -
     assert seen_as(OUTSIDE, "203.0.113.9, 198.51.100.8") == "198.51.100.8"  # what the client wrote is not
     assert seen_as(OUTSIDE) == OUTSIDE
     assert seen_as(STRANGER, "198.51.100.7") == STRANGER
+
+
+def test_the_pages_of_headrace_itself_are_shown_to_whom_the_configuration_names(edge: Machine) -> None:
+    ask = ("-o", "/dev/null", "-w", "%{http_code}", f"{SITE}_headrace/health")
+    assert curl("--interface", STRANGER, *ask).stdout == "200"  # in site.console
+    assert curl("--interface", OUTSIDE, *ask).stdout == "403"  # trusted about others, no more
+    assert curl("--interface", OUTSIDE, "-H", f"X-Forwarded-For: {STRANGER}", *ask).stdout == "200"
+
+
+def test_files_are_served_and_nothing_beside_them(edge: Machine) -> None:
+    edge.run("sh", "-c", "echo plain > /srv/files/a.txt; echo hidden > /srv/hidden.txt")
+    edge.run("ln", "-sfn", "/etc/shadow", "/srv/files/link.txt")
+    edge.run("chown", "-h", "shop:", "/srv/files/link.txt")
+
+    visitors = (f"X-Forwarded-For: 192.0.2.{number}" for number in range(1, 100))  # each within its limit
+
+    def page(path: str) -> list[str]:
+        ask = ("-H", next(visitors), "--path-as-is", "-w", "\n%{http_code}", f"{SITE}{path}")
+        return curl(*ask).stdout.split()
+
+    assert page("static/a.txt") == ["plain", "200"]
+    assert page("static/link.txt")[-1] == "403"
+    for path in ("static/../hidden.txt", "static../hidden.txt", "static/%2e%2e/hidden.txt"):
+        assert "hidden" not in page(path)[:-1], path
+    assert page("static/none.txt")[-1] == "404"
+
+
+def test_who_sends_slowly_is_let_go(edge: Machine) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with socket.create_connection((INSIDE, 443), timeout=25) as plain:
+        with context.wrap_socket(plain, server_hostname="shop.example") as slow:
+            slow.sendall(b"GET / HTTP/1.1\r\nHost: shop.example\r\nX-Slow: ")
+            assert b"200" not in slow.recv(100)  # closed, or told 408, within client_header_timeout
+
+
+def test_headers_that_protect_are_sent_unless_the_application_has_its_own(edge: Machine) -> None:
+    told = curl("-i", "-H", "X-Forwarded-For: 192.0.2.200", SITE).stdout.lower()
+    assert "content-security-policy: frame-ancestors 'self'\n" in told
+    assert "x-content-type-options: nosniff\n" in told
+    assert "referrer-policy: no-referrer\n" in told and told.count("referrer-policy:") == 1  # its own
 
 
 def codes(came_from: str, addresses: list[str]) -> collections.Counter[str]:

@@ -19,13 +19,17 @@ std::vector<std::uint32_t> site_ports(const Machine& machine) {
   return out;
 }
 
-// New connections of one address above the rate are dropped and counted, for each family.
+// New connections of one address above the rate are dropped and counted, for each family. A load balancer in
+// front is a few addresses for everybody.
 std::string site_rules(const Machine& machine) {
   const auto ports = site_ports(machine);
   if (ports.empty()) return "";
   const std::uint32_t rate = machine.config.host.syn_rate;
   const std::string list = fmt::format("{}", fmt::join(ports, ", "));
   std::string out;
+  for (const std::string& proxy : machine.config.site.trusted_proxies)
+    out += fmt::format("    {} saddr {} tcp dport {{ {} }} ct state new counter name site accept\n",
+                       proxy.contains(':') ? "ip6" : "ip", proxy, list);
   for (const auto& [family, set, source] :
        {std::tuple("ipv4", "often4", "ip"), std::tuple("ipv6", "often6", "ip6")}) {
     out += fmt::format("    tcp dport {{ {} }} ct state new meta nfproto {} ", list, family);

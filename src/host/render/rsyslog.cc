@@ -71,9 +71,9 @@ std::string rules(const Machine& machine) {
 }
 
 std::string rotation(const Machine& machine) {
-  return fmt::format(R"(# Made from {} by `headrace host apply`: a change here does not last.
-{}/*.jsonl {{
-  su root adm
+  return fmt::format(R"(# Made from {0} by `headrace host apply`: a change here does not last.
+{1}/*.jsonl {{
+  su {2} adm
   daily
   maxsize 256M
   rotate 14
@@ -81,7 +81,7 @@ std::string rotation(const Machine& machine) {
   notifempty
   compress
   delaycompress
-  create 0640 {} adm
+  create 0640 {2} adm
   sharedscripts
   postrotate
     /usr/lib/rsyslog/rsyslog-rotate

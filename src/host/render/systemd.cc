@@ -104,12 +104,13 @@ DynamicUser=yes
 std::string confirm(const Machine& machine) {
   return fmt::format(R"([Unit]
 Description=Headrace: goes back from an apply that nobody confirms
+ConditionFileIsExecutable={0}
 ConditionPathExists=/var/lib/headrace/host/confirm.json
 StartLimitIntervalSec=0
 
 [Service]
 Type=exec
-ExecStart={} host rollback --unless-confirmed --config {}
+ExecStart={0} host rollback --unless-confirmed --config {1}
 Restart=on-failure
 RestartSec=2s
 TimeoutStopSec=infinity
@@ -170,9 +171,11 @@ struct Service {
   std::string more = {};  // further lines of [Service]
 };
 
+// Of a package that was removed its units stay: they are passed over then.
 std::string service(const Service& what) {
   std::string out =
-      fmt::format("[Unit]\nDescription=Headrace: {}\nPartOf=headrace.target\n", what.description);
+      fmt::format("[Unit]\nDescription=Headrace: {}\nPartOf=headrace.target\nConditionFileIsExecutable={}\n",
+                  what.description, what.start.substr(0, what.start.find(' ')));
   line(out, "After={}", what.after);
   if (!what.requires_units.empty()) line(out, "Requires={}", what.requires_units);
   out += "StartLimitIntervalSec=0\n\n[Service]\n";
@@ -186,6 +189,7 @@ std::string service(const Service& what) {
   if (what.watched) line(out, "WatchdogSec={}", seconds(kWatchdog));
   line(out, "TimeoutStartSec={}\nTimeoutStopSec={}", seconds(what.begin), seconds(what.stop));
   if (what.keys) line(out, "LoadCredential=keys.toml:{}", Paths(kHostState).keys());
+  out += "LogRateLimitIntervalSec=0\n";  // a line for each request and job: none may be missing
   return out + what.more;
 }
 
