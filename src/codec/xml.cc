@@ -133,7 +133,22 @@ namespace {
 // attribute a reader would turn them into spaces.
 enum class Place : std::uint8_t { kText, kAttribute };
 
+// Printable ASCII without markup, as most texts are. No branch for each byte: it is compiled to a few for
+// all.
+bool stands_for_itself(ByteView v) {
+  bool plain = true;
+  for (const char c : v) {
+    const auto byte = static_cast<unsigned char>(c);
+    plain &= (byte >= 0x20) & (byte < 0x7F) & (c != '&') & (c != '<') & (c != '>') & (c != '"');
+  }
+  return plain;
+}
+
 void append_escaped(Bytes& out, ByteView v, Place place) {
+  if (stands_for_itself(v)) {
+    out.append(v);
+    return;
+  }
   if (!valid_utf8(v)) return append_escaped(out, repaired_utf8(v), place);
   for (const char c : v) {
     const auto byte = static_cast<unsigned char>(c);
@@ -192,6 +207,11 @@ XmlWriter& XmlWriter::text(ByteView v) {
   return *this;
 }
 
+XmlWriter& XmlWriter::raw(ByteView xml) {
+  out_.append(xml);
+  return *this;
+}
+
 XmlWriter& XmlWriter::element(ByteView name, ByteView v) {
   out_.append("<").append(name).append(">");
   text(v);
@@ -200,7 +220,8 @@ XmlWriter& XmlWriter::element(ByteView name, ByteView v) {
 }
 
 XmlWriter& XmlWriter::element(ByteView name, std::int64_t v) {
-  return element(name, ByteView(fmt::format_int(v).c_str()));
+  const fmt::format_int digits(v);
+  return element(name, ByteView(digits.data(), digits.size()));
 }
 
 bool valid_xml_chars(ByteView utf8) {

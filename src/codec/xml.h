@@ -47,6 +47,7 @@ class XmlWriter {
   XmlWriter& open(ByteView name, std::initializer_list<Attribute> attributes = {});
   XmlWriter& close();  // the innermost open element
   XmlWriter& text(ByteView v);
+  XmlWriter& raw(ByteView xml);  // as it is, elements of its own in balance or not: for what is written often
   XmlWriter& element(ByteView name, ByteView v);
   XmlWriter& element(ByteView name, const Bytes& v) { return element(name, ByteView(v)); }
   XmlWriter& element(ByteView name, const char* v) { return element(name, ByteView(v)); }

@@ -95,6 +95,29 @@ TEST(XmlWriter, elements_nest_and_text_is_escaped) {
             "<T>true</T><E></E></R>");
 }
 
+TEST(XmlWriter, each_byte_that_needs_it_is_escaped_wherever_it_stands) {
+  for (unsigned byte = 0; byte < 0x80; ++byte) {
+    const char c = static_cast<char>(byte);
+    const bool stands = byte >= 0x20 && byte < 0x7F && ByteView("&<>\"").find(c) == ByteView::npos;
+    const bool kept = stands || c == '\n' || c == '\t';
+    for (const std::size_t place : {0U, 1U, 17U, 62U, 63U}) {
+      Bytes text(64, 'a');
+      text[place] = c;
+      Bytes out;
+      XmlWriter(out).text(text);
+      EXPECT_EQ(out == text, kept) << byte << " at " << place;
+      EXPECT_EQ(out.substr(0, place), Bytes(place, 'a'));
+      EXPECT_TRUE(out.ends_with(Bytes(63 - place, 'a')));
+    }
+  }
+}
+
+TEST(XmlWriter, what_is_raw_stays_as_it_is) {
+  Bytes out;
+  XmlWriter(out).open("a").raw("<b>&amp;</b>").text("&").close();
+  EXPECT_EQ(out, "<a><b>&amp;</b>&amp;</a>");
+}
+
 TEST(XmlWriter, what_xml_cannot_carry_is_written_as_s3_writes_it) {
   Bytes out;
   XmlWriter(out).element("K", ByteView("\x01\xFF", 2));

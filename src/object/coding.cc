@@ -215,6 +215,41 @@ Result<Object> decode_object(ByteView value) {
   return object;
 }
 
+namespace {
+
+void skip_texts(Reader& in) {
+  for (std::uint64_t left = in.varint(); left > 0 && in.ok(); --left) {
+    in.str();
+    in.str();
+  }
+}
+
+}  // namespace
+
+Result<Outline> decode_outline(ByteView value) {
+  Reader in(value);
+  const std::uint8_t version = in.u8();
+  if (in.ok() && (version < kObjectV1 || version > kObjectV3)) {
+    return unknown_version("an object of the index", version);
+  }
+  const std::uint8_t flags = in.u8();
+  in.u64();  // sequencer
+  Outline outline;
+  outline.modified = from_ms(in.i64());
+  outline.bytes = in.varint();
+  outline.etag = in.str();
+  if ((flags & kHasChecksum) != 0) {
+    in.str();  // content type
+    skip_texts(in);
+    skip_texts(in);
+    Checksum checksum = take_checksum(in);
+    outline.checksum_composite = checksum.composite();
+    outline.checksum_algorithm = std::move(checksum.algorithm);
+  }
+  if (!in.ok()) return corrupt("an object of the index", in);
+  return outline;
+}
+
 Bytes encode(const Manifest& manifest) {
   Bytes value;
   value.reserve(manifest.size() * 32 + 8);

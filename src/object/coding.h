@@ -38,6 +38,8 @@ Result<std::uint64_t> decode_null(ByteView value);
 
 Bytes encode(const Object& object);
 Result<Object> decode_object(ByteView value);
+// The same value, read no further than what a listing shows.
+Result<Outline> decode_outline(ByteView value);
 
 Bytes encode(const Manifest& manifest);
 Result<Manifest> decode_manifest(ByteView value);

@@ -83,6 +83,43 @@ TEST(ObjectCoding, gives_back_objects) {
   EXPECT_EQ(*decode_object(encode(object_of_parts())), object_of_parts());
 }
 
+void expect_outline(const Object& object) {
+  const auto outline = decode_outline(encode(object));
+  ASSERT_TRUE(outline) << outline.error().message;
+  EXPECT_EQ(outline->modified, object.modified);
+  EXPECT_EQ(outline->bytes, object.bytes);
+  EXPECT_EQ(outline->etag, object.etag);
+  EXPECT_EQ(outline->checksum_algorithm, object.checksum ? object.checksum->algorithm : "");
+  EXPECT_EQ(outline->checksum_composite, object.checksum && object.checksum->composite());
+}
+
+TEST(ObjectCoding, an_outline_is_the_object_as_far_as_it_goes) {
+  expect_outline(full_object());
+  expect_outline(object_of_parts());
+  expect_outline(Object{});
+  Object plain = full_object();
+  plain.checksum.reset();
+  expect_outline(plain);
+}
+
+TEST(ObjectCoding, an_outline_that_is_cut_or_of_another_version_is_refused) {
+  Object plain = full_object();
+  plain.checksum.reset();
+  const std::size_t needed = 1 + 1 + 8 + 8 + 6 + 1 + plain.etag.size();  // to the ETag's end
+  const Bytes value = encode(plain);
+  for (std::size_t bytes = 0; bytes < needed; ++bytes) {
+    EXPECT_FALSE(decode_outline(value.substr(0, bytes))) << bytes;
+  }
+  EXPECT_TRUE(decode_outline(value.substr(0, needed)));
+  Bytes other = value;
+  other[0] = 9;
+  EXPECT_EQ(decode_outline(other).error().code, Errc::kCorrupt);
+  const Bytes whole = encode(full_object());
+  const std::size_t checksum_ends = whole.size() - 16 - 14;  // the blob's name and the tags follow it
+  EXPECT_FALSE(decode_outline(whole.substr(0, checksum_ends - 1)));
+  EXPECT_TRUE(decode_outline(whole.substr(0, checksum_ends)));
+}
+
 TEST(ObjectCoding, reads_objects_of_version_1_which_had_no_parts) {
   Object untagged = full_object();
   untagged.tags.clear();

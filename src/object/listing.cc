@@ -50,28 +50,30 @@ Result<ListPage> list_objects(const storage::Index& index, const ListRequest& re
   const Bytes range = object_key(request.bucket, request.prefix);
   const Bytes first = first_key(request);
   if (first.empty()) return page;
+  if (request.delimiter.empty()) page.objects.reserve(request.max);
   const auto cursor = index.cursor(storage::Table::kObjects);
+  bool ends_with_prefix = false;
   HR_TRY(cursor->seek(first));
   while (cursor->valid() && cursor->key().starts_with(range)) {
     if (page.objects.size() + page.common_prefixes.size() == request.max) {
       page.truncated = true;
+      page.next_after = ends_with_prefix ? page.common_prefixes.back() : page.objects.back().key;
       return page;
     }
-    const std::string key(key_in_bucket(cursor->key()));
-    if (const auto prefix = common_prefix(request, key)) {
-      page.next_after = *prefix;
+    const std::string_view key = key_in_bucket(cursor->key());
+    const auto prefix = common_prefix(request, key);
+    ends_with_prefix = prefix.has_value();
+    if (prefix) {
       page.common_prefixes.emplace_back(*prefix);
-      const Bytes behind = key_after_prefix(object_key(request.bucket, *prefix));
+      const Bytes behind = key_after_prefix(object_key(request.bucket, page.common_prefixes.back()));
       if (behind.empty()) break;
       HR_TRY(cursor->seek(behind));
       continue;
     }
-    HR_ASSIGN(Object object, decode_object(cursor->value()));
-    page.next_after = key;
-    page.objects.push_back({key, std::move(object)});
+    HR_ASSIGN(Outline object, decode_outline(cursor->value()));
+    page.objects.push_back({std::string(key), std::move(object)});
     HR_TRY(cursor->next());
   }
-  page.next_after.clear();
   return page;
 }
 

@@ -28,7 +28,7 @@ struct ListRequest {
 
 struct ListedObject {
   std::string key;
-  Object object;
+  Outline object;
 };
 
 struct ListPage {

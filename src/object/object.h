@@ -90,6 +90,15 @@ struct Object {
   bool operator==(const Object&) const = default;
 };
 
+// An object as a listing shows it.
+struct Outline {
+  Time modified{};
+  std::uint64_t bytes = 0;
+  std::string etag{};
+  std::string checksum_algorithm{};  // empty: none
+  bool checksum_composite = false;
+};
+
 // The body of an object that was uploaded in parts: theirs, one behind the other.
 struct Piece {
   std::uint64_t bytes = 0;

@@ -23,23 +23,32 @@ void write_owner(XmlWriter& xml, const S3Owner& owner, ByteView element = "Owner
   xml.open(element).element("ID", owner.id).element("DisplayName", owner.display_name).close();
 }
 
-Bytes quoted(std::string_view etag) { return fmt::format("\"{}\"", etag); }
+Bytes quoted(std::string_view etag) { return Bytes("\"").append(etag).append("\""); }
 
 // What encoding-type=url applies to: keys, prefixes, delimiters, markers.
-Bytes shown(const S3Listing& page, std::string_view text) {
-  return page.url_encoded ? codec::percent_encode(text, codec::Slash::kKeep) : Bytes(text);
+void write_shown(XmlWriter& xml, const S3Listing& page, std::string_view text) {
+  page.url_encoded ? xml.text(codec::percent_encode(text, codec::Slash::kKeep)) : xml.text(text);
+}
+
+void write_shown(XmlWriter& xml, const S3Listing& page, ByteView element, std::string_view text) {
+  xml.open(element);
+  write_shown(xml, page, text);
+  xml.close();
 }
 
 void write_page_head(XmlWriter& xml, const S3Listing& page) {
-  xml.element("Name", page.bucket).element("Prefix", shown(page, page.prefix));
-  if (!page.delimiter.empty()) xml.element("Delimiter", shown(page, page.delimiter));
+  xml.element("Name", page.bucket);
+  write_shown(xml, page, "Prefix", page.prefix);
+  if (!page.delimiter.empty()) write_shown(xml, page, "Delimiter", page.delimiter);
   xml.element("MaxKeys", static_cast<std::int64_t>(page.max_keys));
   if (page.url_encoded) xml.element("EncodingType", "url");
   xml.element("IsTruncated", page.truncated);
 }
 
+// There are a thousand of these on a page: what does not change is written in one piece.
 void write_entry_body(XmlWriter& xml, const S3ListEntry& entry) {
-  xml.element("LastModified", codec::iso8601(entry.modified)).element("ETag", quoted(entry.etag));
+  xml.raw("<LastModified>").raw(codec::iso8601(entry.modified));
+  xml.raw("</LastModified><ETag>&quot;").text(entry.etag).raw("&quot;</ETag>");
   if (!entry.checksum_algorithm.empty()) {
     xml.element("ChecksumAlgorithm", entry.checksum_algorithm);
     xml.element("ChecksumType", entry.checksum_composite ? "COMPOSITE" : "FULL_OBJECT");
@@ -49,17 +58,29 @@ void write_entry_body(XmlWriter& xml, const S3ListEntry& entry) {
 
 void write_contents(XmlWriter& xml, const S3Listing& page, const S3Owner* owner) {
   for (const S3ListEntry& entry : page.entries) {
-    xml.open("Contents").element("Key", shown(page, entry.key));
+    xml.raw("<Contents><Key>");
+    write_shown(xml, page, entry.key);
+    xml.raw("</Key>");
     write_entry_body(xml, entry);
     if (owner) write_owner(xml, *owner);
-    xml.element("StorageClass", "STANDARD").close();
+    xml.raw("<StorageClass>STANDARD</StorageClass></Contents>");
   }
 }
 
 void write_common_prefixes(XmlWriter& xml, const S3Listing& page) {
   for (const std::string& prefix : page.common_prefixes) {
-    xml.open("CommonPrefixes").element("Prefix", shown(page, prefix)).close();
+    xml.raw("<CommonPrefixes><Prefix>");
+    write_shown(xml, page, prefix);
+    xml.raw("</Prefix></CommonPrefixes>");
   }
+}
+
+// Of one line of a page, about: what it is written to need not grow often.
+constexpr std::size_t kEntryBytes = 256;
+constexpr std::size_t kOwnerBytes = 128;
+std::size_t bytes_about(const S3Listing& page, bool owner) {
+  return 1024 + page.entries.size() * (kEntryBytes + (owner ? kOwnerBytes : 0)) +
+         page.common_prefixes.size() * kOwnerBytes;
 }
 
 void write_filter(XmlWriter& xml, const S3QueueRule& rule) {
@@ -90,7 +111,8 @@ void write_parts_attributes(XmlWriter& xml, const S3PartsAttributes& parts, std:
 
 void write_version(XmlWriter& xml, const S3Listing& page, const S3ListVersions& extra,
                    const S3ListEntry& entry, const S3VersionEntry& version) {
-  xml.open(version.delete_marker ? "DeleteMarker" : "Version").element("Key", shown(page, entry.key));
+  xml.open(version.delete_marker ? "DeleteMarker" : "Version");
+  write_shown(xml, page, "Key", entry.key);
   xml.element("VersionId", version.version_id).element("IsLatest", version.latest);
   if (version.delete_marker) {
     xml.element("LastModified", codec::iso8601(entry.modified));
@@ -138,11 +160,12 @@ Bytes write_buckets(const S3BucketList& list) {
 
 Bytes write_list_v1(const S3Listing& page, const S3ListV1& extra) {
   Bytes out;
+  out.reserve(bytes_about(page, true));
   XmlWriter xml(out);
   begin(xml, "ListBucketResult");
   write_page_head(xml, page);
-  xml.element("Marker", shown(page, extra.marker));
-  if (page.truncated && !page.delimiter.empty()) xml.element("NextMarker", shown(page, extra.next_marker));
+  write_shown(xml, page, "Marker", extra.marker);
+  if (page.truncated && !page.delimiter.empty()) write_shown(xml, page, "NextMarker", extra.next_marker);
   write_contents(xml, page, &extra.owner);
   write_common_prefixes(xml, page);
   xml.close();
@@ -151,13 +174,14 @@ Bytes write_list_v1(const S3Listing& page, const S3ListV1& extra) {
 
 Bytes write_list_v2(const S3Listing& page, const S3ListV2& extra) {
   Bytes out;
+  out.reserve(bytes_about(page, extra.owner.has_value()));
   XmlWriter xml(out);
   begin(xml, "ListBucketResult");
   write_page_head(xml, page);
   xml.element("KeyCount", static_cast<std::int64_t>(page.entries.size() + page.common_prefixes.size()));
   if (!extra.token.empty()) xml.element("ContinuationToken", extra.token);
   if (page.truncated) xml.element("NextContinuationToken", extra.next_token);
-  if (!extra.start_after.empty()) xml.element("StartAfter", shown(page, extra.start_after));
+  if (!extra.start_after.empty()) write_shown(xml, page, "StartAfter", extra.start_after);
   write_contents(xml, page, extra.owner ? &*extra.owner : nullptr);
   write_common_prefixes(xml, page);
   xml.close();
@@ -166,12 +190,14 @@ Bytes write_list_v2(const S3Listing& page, const S3ListV2& extra) {
 
 Bytes write_list_versions(const S3Listing& page, const S3ListVersions& extra) {
   Bytes out;
+  out.reserve(bytes_about(page, true));
   XmlWriter xml(out);
   begin(xml, "ListVersionsResult");
   write_page_head(xml, page);
-  xml.element("KeyMarker", shown(page, extra.key_marker)).element("VersionIdMarker", extra.version_id_marker);
+  write_shown(xml, page, "KeyMarker", extra.key_marker);
+  xml.element("VersionIdMarker", extra.version_id_marker);
   if (page.truncated) {
-    xml.element("NextKeyMarker", shown(page, extra.next_key_marker));
+    write_shown(xml, page, "NextKeyMarker", extra.next_key_marker);
     if (!extra.next_version_id_marker.empty()) {
       xml.element("NextVersionIdMarker", extra.next_version_id_marker);
     }
