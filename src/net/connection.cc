@@ -55,6 +55,7 @@ Task<void> Connection::serve(std::shared_ptr<Connection> self) {
     if (next != Next::kRequest) break;
 
     Response response = co_await c.handled();
+    if (c.state_->poller.has_more()) co_await c.turn_ends();
     if (c.state_->stopped) co_return;
     if (c.refused_.status != 0) {
       c.refuse();
@@ -144,6 +145,14 @@ void Connection::abandon() {
 Task<void> Connection::breathe() {
   busy_ = 0;
   co_await boost::asio::post(state_->runtime.context(), boost::asio::use_awaitable);
+}
+
+Task<void> Connection::turn_ends() {
+  return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
+      [this](auto handler) {
+        state_->poller.put_off([resume = std::move(handler)]() mutable { std::move(resume)(); });
+      },
+      boost::asio::use_awaitable);
 }
 
 // --- heads

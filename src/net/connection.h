@@ -65,7 +65,8 @@ class Connection final : public RequestBody, public Watcher, public std::enable_
   Task<Wake> wait(Waiting what, std::int64_t deadline);  // without a frame of its own
   void wake(Wake how);
   Received receive(std::size_t bytes_max);
-  Task<void> breathe();  // lets others run
+  Task<void> breathe();    // lets others run
+  Task<void> turn_ends();  // the others that are ready have had their turn; without a frame of its own
 
   // Reading: connection.cc
   Next next_request();

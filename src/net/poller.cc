@@ -31,6 +31,8 @@ Status Poller::open() {
 
 void Poller::close() {
   *alive_ = false;
+  more_ = false;
+  run_put_off();
   boost::system::error_code ignored;
   static_cast<void>(epoll_.close(ignored));
 }
@@ -79,9 +81,16 @@ void Poller::dispatch() {
   for (int i = 0; i < count && *alive; ++i) {
     const epoll_event event = events_[static_cast<std::size_t>(i)];
     const Slot slot = slots_[slot_of(event.data.u64)];
+    more_ = i + 1 < count;
     if (slot.watcher != nullptr && slot.generation == generation_of(event.data.u64))
       slot.watcher->ready(event.events);
+    if (*alive && (!more_ || put_off_.size() >= kPutOffMax)) run_put_off();
   }
+}
+
+// What is called may put off again, and may end the poller.
+void Poller::run_put_off() {
+  for (auto& call : std::exchange(put_off_, {})) call();
 }
 
 }  // namespace hr::net

@@ -10,9 +10,12 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <sys/epoll.h>
+#include <utility>
 #include <vector>
 
 namespace hr::net {
@@ -40,14 +43,23 @@ class Poller {
   Status change(int fd, Token token, std::uint32_t events);
   void remove(int fd, Token token);
 
+  // Within a watcher's call: others are ready too and come after it.
+  bool has_more() const { return more_; }
+  // Called after those, or when kPutOffMax calls were put off. Sending an answer wakes its reader, which
+  // costs more than the rest of sending: who reads the answers of many connections is woken once for several.
+  void put_off(std::move_only_function<void()> call) { put_off_.push_back(std::move(call)); }
+
  private:
   struct Slot {
     Watcher* watcher = nullptr;
     std::uint32_t generation = 0;
   };
 
+  static constexpr std::size_t kPutOffMax = 16;
+
   void wait();
   void dispatch();
+  void run_put_off();
 
   boost::asio::posix::stream_descriptor epoll_;
   // The pending wait outlives a destroyed poller; it looks here first.
@@ -55,6 +67,8 @@ class Poller {
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
   std::array<epoll_event, 256> events_{};
+  std::vector<std::move_only_function<void()>> put_off_;
+  bool more_ = false;
 };
 
 }  // namespace hr::net

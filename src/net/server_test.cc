@@ -82,6 +82,28 @@ TEST(Server, answers_a_thousand_pipelined_requests_in_order) {
   sender.join();
 }
 
+TEST(Server, answers_each_of_the_many_that_come_in_one_turn) {
+  TestServer server;
+  std::vector<Client> clients;
+  for (int i = 0; i < 40; ++i) {
+    clients.push_back(server.tcp());
+    clients.back().send(get("/first"));
+    EXPECT_EQ(status_of(clients.back().response()), 200);
+  }
+  server.on_reactor([&] {  // it reads nothing before all of them are there
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      std::string requests;
+      for (std::size_t k = 0; k <= i % 3; ++k) requests += post("/echo", std::to_string(100 * i + k));
+      clients[i].send(requests);
+    }
+    clients[7].reset();
+  });
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    for (std::size_t k = 0; k <= i % 3 && i != 7; ++k)
+      EXPECT_EQ(body_of(clients[i].response()), std::to_string(100 * i + k));
+  }
+}
+
 TEST(Server, streams_a_body_to_the_handler_whole) {
   TestServer server;
   Client client = server.tcp();
