@@ -13,8 +13,11 @@ namespace {
 // An event document: a key of 1,024 bytes is three times as long when URL-encoded, and the rest is fixed.
 constexpr std::uint64_t kBytesPerEvent = 8U << 10;
 
-// Groups, for which the log thread is woken at the latest.
-constexpr std::size_t kKickAtLatest = 32;
+// Groups that are enough for a flush of their own, however many come together.
+constexpr std::size_t kEnoughForAFlush = 32;
+
+// Changes that may be answered before the index shows them: beyond, writers wait for the applier.
+constexpr std::size_t kUnappliedMax = 1'000;
 
 constexpr std::size_t index_of(auto point) { return static_cast<std::size_t>(point); }
 
@@ -76,7 +79,7 @@ void Store::cancel(queue::WaiterId waiter) {
   receiver.mapped()(fail(Errc::kClosed, "the receiver has gone"));
 }
 
-void Store::change_objects(const Cost& cost, const DecideObjects& decide, Done done) {
+void Store::change_objects(const Cost& cost, const DecideObjects& decide, Done done, Answered when) {
   ++stats_.commands;
   Cost whole = cost;
   whole.records += cost.events;
@@ -88,6 +91,12 @@ void Store::change_objects(const Cost& cost, const DecideObjects& decide, Done d
   if (auto appended = append(group, cost.space, storage::Release::kDurable); !appended) {
     return done(std::move(appended));
   }
+  const bool early = when == Answered::kDurable && parts_.objects.pending() <= kUnappliedMax;
+  answer_at(early ? Point::kDurable : Point::kApplied, objects_appended_, std::move(done));
+}
+
+void Store::when_applied(Done done) {
+  if (failed_) return done(std::unexpected(*failed_));
   answer_at(Point::kApplied, objects_appended_, std::move(done));
 }
 
@@ -141,14 +150,21 @@ Status Store::append(Group& group, storage::Space space, storage::Release releas
   return {};
 }
 
-// Many come in one turn of the reactor: one system call for all of them, but none waits for very many.
+// Many come in one turn of the reactor: one flush for all of them, but none waits for very many.
 void Store::appended_one() {
-  ++not_kicked_;
-  if (!kick_soon_ || not_kicked_ >= kKickAtLatest) {
-    kick();
-  } else if (not_kicked_ == 1) {
-    kick_soon_();
+  if (!kick_soon_) return parts_.log.kick();
+  if (++not_kicked_ == 1) {
+    first_not_kicked_ = parts_.clock.boottime();
+    return kick_soon_();
   }
+  if (kicks_now()) kick();
+}
+
+// N that one flush F carries take N*s + F, where each takes s to sequence; as two halves, one written while
+// the other is sequenced, 2F. So half of those that are about go when they have taken half of F.
+bool Store::kicks_now() const {
+  if (not_kicked_ < std::min(kEnoughForAFlush, at_once_ / 2)) return false;
+  return parts_.clock.boottime() - first_not_kicked_ >= flush_takes_() / 2;
 }
 
 void Store::kick() {
@@ -209,7 +225,12 @@ void Store::answer_at(Point point, storage::Lsn lsn, Done done) {
 }
 
 void Store::on_written(storage::Lsn upto) { reach(Point::kWritten, upto); }
-void Store::on_durable(storage::Lsn upto) { reach(Point::kDurable, upto); }
+
+void Store::on_durable(storage::Lsn upto) {
+  if (upto > reached_[index_of(Point::kDurable)])
+    at_once_ = std::max(waiting_[index_of(Point::kDurable)].size(), at_once_ * 7 / 8);
+  reach(Point::kDurable, upto);
+}
 
 storage::Lsn Store::durable() const { return reached_[index_of(Point::kDurable)]; }
 
@@ -241,8 +262,7 @@ void Store::on_failed(const Error& error) {
   }
 }
 
-std::vector<object::AppliedRecord> Store::take_applicable() {
-  const storage::Lsn durable = reached_[index_of(Point::kDurable)];
+std::vector<object::AppliedRecord> Store::take_applicable(storage::Lsn durable) {
   const auto end =
       std::ranges::find_if(applicable_, [&](const auto& record) { return record.lsn > durable; });
   std::vector<object::AppliedRecord> taken(std::make_move_iterator(applicable_.begin()),

@@ -88,10 +88,16 @@ class Store {
   // was answered before).
   void cancel(queue::WaiterId waiter);
 
-  // --- objects: answered when applied, so that a read that follows sees it. Events go to their queues in
-  // the same group. ---
+  // --- objects. Events go to their queues in the same group. ---
   using DecideObjects = std::function<void(object::Engine&, Time, object::Effects&)>;
-  void change_objects(const Cost& cost, const DecideObjects& decide, Done done);
+  // Applied: whoever reads the index after the answer sees the change. Durable: he sees it after
+  // when_applied(), and need not ask while the engine says that the key is not pending. Where the applier is
+  // far behind, even these answers wait for it.
+  enum class Answered : std::uint8_t { kDurable, kApplied };
+  void change_objects(const Cost& cost, const DecideObjects& decide, Done done,
+                      Answered when = Answered::kApplied);
+  // Called when all that was decided before is in the index.
+  void when_applied(Done done);
 
   // The disk has little room left (or has it again): only what makes room is taken, the rest is kNoSpace.
   void set_space_low(bool low) { space_low_ = low; }
@@ -110,12 +116,17 @@ class Store {
   void on_failed(const Error& error);
 
   // How the log thread hears of what was appended: `soon` is called when there is something new, and calls
-  // kick() once what else is at hand has been sequenced. Without it every group is told at once.
-  void kick_through(std::function<void()> soon) { kick_soon_ = std::move(soon); }
+  // kick() once what else is at hand has been sequenced, which one flush may carry. Where the sequencing
+  // takes longer than that flush (`flush_takes`), half of it is written while the other half is sequenced.
+  // Without it every group is told at once.
+  void kick_through(std::function<void()> soon, std::function<Nanos()> flush_takes) {
+    kick_soon_ = std::move(soon);
+    flush_takes_ = std::move(flush_takes);
+  }
   void kick();
 
-  // Durable object groups the applier has not been given yet, in log order.
-  std::vector<object::AppliedRecord> take_applicable();
+  // Object groups up to `durable` that the applier has not been given yet, in log order.
+  std::vector<object::AppliedRecord> take_applicable(storage::Lsn durable);
 
   StoreStats stats() const;
 
@@ -140,6 +151,7 @@ class Store {
   Status admit(const Cost& cost);
   Status append(Group& group, storage::Space space, storage::Release release);
   void appended_one();
+  bool kicks_now() const;
   void watch_deadline();
   void send_events(Group& group);
   void wake(Group& group);
@@ -156,7 +168,10 @@ class Store {
   std::map<queue::WaiterId, ReceiveDone> receivers_;
   std::uint64_t next_waiter_ = 1;
   std::function<void()> kick_soon_;
+  std::function<Nanos()> flush_takes_;
   std::size_t not_kicked_ = 0;  // groups
+  Nanos first_not_kicked_{};    // when it was appended
+  std::size_t at_once_ = 0;     // answers that lately waited for the log at one moment
   std::optional<Error> failed_;
   Time deadline_ = Time::max();  // as last told by deadline_moved
   bool space_low_ = false;

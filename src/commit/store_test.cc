@@ -7,6 +7,7 @@
 #include "sim/sim_disk.h"
 #include "storage/index/memory_index.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -66,7 +67,7 @@ class Rig {
     store_->on_durable(*upto);
   }
   void apply() {
-    auto upto = recovered_->applier->apply(store_->take_applicable());
+    auto upto = recovered_->applier->apply(store_->take_applicable(store_->durable()));
     ASSERT_TRUE(upto) << upto.error().message;
     store_->on_applied(*upto);
   }
@@ -137,7 +138,8 @@ class Rig {
     settle();
   }
 
-  void put(const std::string& key, std::optional<Status>& answer) {
+  void put(const std::string& key, std::optional<Status>& answer,
+           Store::Answered when = Store::Answered::kApplied) {
     object::PutObject request;
     request.bucket = "inbox";
     request.key = key;
@@ -151,7 +153,12 @@ class Rig {
         [&](object::Engine& engine, Time now, object::Effects& out) {
           EXPECT_TRUE(engine.put(request, watch, std::nullopt, now, out));
         },
-        [&answer](Status status) { answer = std::move(status); });
+        [&answer](Status status) { answer = std::move(status); }, when);
+  }
+
+  bool is_pending(const std::string& key) {
+    const object::Engine& objects = store_->objects();
+    return objects.is_pending(objects.bucket("inbox")->id, key);
   }
 
   sim::SimDisk disk;
@@ -203,6 +210,86 @@ TEST(Store, an_object_is_answered_when_applied) {
   rig.apply();
   ASSERT_TRUE(answer);
   EXPECT_TRUE(*answer);
+}
+
+TEST(Store, an_object_is_answered_when_durable_for_who_asks_so_and_reads_wait_until_it_is_applied) {
+  Rig rig;
+  rig.make_bucket(false);
+  std::optional<Status> answer, read;
+  rig.put("a", answer, Store::Answered::kDurable);
+  rig.store().when_applied([&](Status status) { read = std::move(status); });
+  rig.write();
+  EXPECT_FALSE(answer);
+  rig.sync();
+  ASSERT_TRUE(answer);
+  EXPECT_TRUE(*answer);
+  EXPECT_FALSE(read);
+  EXPECT_TRUE(rig.is_pending("a"));
+  rig.apply();
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(*read);
+  EXPECT_FALSE(rig.is_pending("a"));
+}
+
+TEST(Store, nothing_is_waited_for_when_all_is_applied) {
+  Rig rig;
+  rig.make_bucket(false);
+  std::optional<Status> read;
+  rig.store().when_applied([&](Status status) { read = std::move(status); });
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(*read);
+}
+
+TEST(Store, whoever_waits_for_the_index_hears_that_the_log_is_dead) {
+  Rig rig;
+  rig.make_bucket(false);
+  std::optional<Status> answer, read, later;
+  rig.put("a", answer, Store::Answered::kDurable);
+  rig.store().when_applied([&](Status status) { read = std::move(status); });
+  rig.store().on_failed({Errc::kIo, "dead"});
+  rig.store().when_applied([&](Status status) { later = std::move(status); });
+  for (const auto* heard : {&answer, &read, &later}) {
+    ASSERT_TRUE(*heard);
+    EXPECT_FALSE(**heard);
+  }
+}
+
+TEST(Store, writers_wait_for_an_applier_that_is_far_behind) {
+  Rig rig;
+  rig.make_bucket(false);
+  std::vector<std::optional<Status>> answers(1'002);
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    rig.put(fmt::format("k{}", i), answers[i], Store::Answered::kDurable);
+  rig.write();
+  rig.sync();
+  EXPECT_TRUE(answers[999]);
+  EXPECT_FALSE(answers[1'001]);
+  rig.apply();
+  EXPECT_TRUE(answers[1'001]);
+}
+
+// A kick shows in that the next group asks for one again.
+TEST(Store, half_of_what_is_about_goes_to_the_log_once_it_took_half_a_flush) {
+  Rig rig;
+  const auto jobs = rig.create("jobs");
+  int asked = 0;
+  rig.store().kick_through([&] { ++asked; }, [] { return Nanos(8ms); });
+  std::vector<std::optional<Status>> answers(8);
+  for (auto& answer : answers) rig.send(jobs, answer);
+  EXPECT_EQ(asked, 1);  // no time has passed
+  rig.store().kick();
+  rig.settle();
+  for (int i = 0; i < 5; ++i) {
+    rig.send(jobs, answers[0]);
+    rig.clock.advance(1ms);
+  }
+  EXPECT_EQ(asked, 2);  // of the last, half a flush after the first, the log thread was told
+  rig.send(jobs, answers[0]);
+  EXPECT_EQ(asked, 3);
+  rig.clock.advance(100ms);
+  rig.send(jobs, answers[0]);
+  rig.send(jobs, answers[0]);
+  EXPECT_EQ(asked, 3);  // not half of eight
 }
 
 TEST(Store, an_empty_command_waits_for_what_it_saw) {

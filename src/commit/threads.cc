@@ -40,7 +40,8 @@ Threads::Threads(Parts parts)
 Threads::~Threads() { stop(); }
 
 void Threads::start() {
-  parts_.store.kick_through([this] { parts_.post([this] { parts_.store.kick(); }); });
+  parts_.store.kick_through([this] { parts_.post([this] { parts_.store.kick(); }); },
+                            [this] { return flush_takes_.load(std::memory_order_relaxed); });
   log_thread_ = std::thread([this] { run_log(); });
   applier_thread_ = std::thread([this] { run_applier(); });
   keeper_thread_ = std::thread([this] { run_keeper(); });
@@ -91,8 +92,11 @@ Status Threads::log_step() {
   written_ = written;
   report();
   if (!log_.wants_sync()) return {};
+  const Nanos began = parts_.clock.boottime();
   HR_ASSIGN(const storage::Lsn durable, log_.sync());
   durable_ = durable;
+  const Nanos before = flush_takes_.load(std::memory_order_relaxed);
+  flush_takes_ = before + (parts_.clock.boottime() - began - before) / 8;
   report();
   return {};
 }
@@ -201,9 +205,9 @@ void Threads::report() {
 void Threads::deliver() {
   report_pending_ = false;
   const storage::Lsn durable = durable_;
+  hand_over(parts_.store.take_applicable(durable), durable);  // first: it works while answers are sent
   parts_.store.on_written(written_);
   parts_.store.on_durable(durable);
-  hand_over(parts_.store.take_applicable(), durable);
   parts_.store.on_applied(applied_);
 }
 

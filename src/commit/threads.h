@@ -73,6 +73,7 @@ class Threads {
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> report_pending_ = false;
   std::atomic<storage::Lsn> written_ = 0, durable_ = 0, applied_ = 0;
+  std::atomic<Nanos> flush_takes_ = Nanos(0);  // lately, about
 
   std::mutex mutex_;
   std::condition_variable wake_applier_;

@@ -297,6 +297,10 @@ void Engine::applied(storage::Lsn lsn) {
 
 std::size_t Engine::pending() const { return state_->changes.size(); }
 
+bool Engine::is_pending(BucketId bucket, std::string_view key) const {
+  return !state_->pending.empty() && state_->pending.contains(object_key(bucket, key));
+}
+
 Status Engine::load_bucket(ByteView index_value) {
   HR_ASSIGN(auto row, decode_bucket_row(index_value));
   if (const Counter* counter = std::get_if<Counter>(&row)) {

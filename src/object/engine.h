@@ -218,6 +218,8 @@ class Engine {
   void appended(std::span<const storage::Record> records, storage::Lsn lsn);
   void applied(storage::Lsn lsn);
   std::size_t pending() const;
+  // A change of the key was decided that is not applied yet: the index shows what was before it.
+  bool is_pending(BucketId bucket, std::string_view key) const;
 
   // Start: every value of Table::kBuckets, every entry of Table::kUploads, then the log's records, at least
   // those after the index's position. Restored changes are not pending: they must be applied to the index

@@ -60,6 +60,28 @@ wire::S3Result<void> check_supported(const Request& request) {
                        {{"Operation", std::string(wire::to_string(request.op))}});
 }
 
+// A put is answered when it is durable, and its event received even before: what the index does not show yet
+// is waited for by who reads it. Writes are judged by the engine, which knows.
+bool reads_what_is_pending(const Services& services, const Request& request) {
+  const object::Engine& objects = services.store.objects();
+  if (objects.pending() == 0) return false;
+  switch (request.op) {
+    case S3Op::kPutObject:
+      return false;
+    case S3Op::kCopyObject:  // of another key
+    case S3Op::kUploadPartCopy:
+    case S3Op::kListObjects:
+    case S3Op::kListObjectsV2:
+    case S3Op::kListObjectVersions:
+      return true;
+    default:
+      break;
+  }
+  if (request.target.key.empty()) return false;
+  const object::Bucket* bucket = objects.bucket(request.target.bucket);
+  return bucket && objects.is_pending(bucket->id, request.target.key);
+}
+
 }  // namespace
 
 S3Front::S3Front(Parts parts)
@@ -133,6 +155,11 @@ AnswerTask S3Front::answer(net::RequestHead& head, net::RequestBody& body, Opera
   if (auto here = check_supported(request); !here) {
     if (nobody) co_return wire::s3_fail(S3Code::kAccessDenied);
     co_return std::unexpected(std::move(here).error());
+  }
+  if (reads_what_is_pending(services_, request)) {
+    const Status applied =
+        co_await net::await_call<Status>([&](auto done) { services_.store.when_applied(std::move(done)); });
+    if (!applied) co_return std::unexpected(error_of(applied.error()));
   }
   auto answered = co_await perform(request);
   if (!answered) co_return std::unexpected(hide_absence(services_, request, std::move(answered).error()));

@@ -31,7 +31,8 @@ net::Task<Attempt> attempt_put(Services& services, object::BucketId bucket, obje
                           .bytes = cost_of(put),
                           .space = storage::Space::kGrow,
                           .events = events_per_change(services, put.bucket)};
-  // A write without a condition is never stale, so nothing is needed for another attempt.
+  // A write without a condition is never stale, so nothing is needed for another attempt, and nobody has to
+  // see it in the index first: reads of its key wait (front.cc). One that is stale waits for what it met.
   const bool again = has_condition(put);
   const auto decide = [&](object::Engine& engine, Time now, object::Effects& out) {
     if (!same_bucket(engine, put.bucket, bucket)) {
@@ -40,8 +41,9 @@ net::Task<Attempt> attempt_put(Services& services, object::BucketId bucket, obje
       attempt.outcome = engine.put(again ? object::PutObject(put) : std::move(put), watch, known, now, out);
     }
   };
+  const auto when = again ? commit::Store::Answered::kApplied : commit::Store::Answered::kDurable;
   attempt.status = co_await net::await_call<Status>(
-      [&](auto done) { services.store.change_objects(cost, decide, std::move(done)); });
+      [&](auto done) { services.store.change_objects(cost, decide, std::move(done), when); });
   co_return attempt;
 }
 

@@ -158,7 +158,7 @@ class World {
   }
   void durable(storage::Lsn upto) {
     store_->on_durable(upto);
-    for (auto& record : store_->take_applicable()) to_apply_.push_back(std::move(record));
+    for (auto& record : store_->take_applicable(upto)) to_apply_.push_back(std::move(record));
   }
   void apply() {
     if (to_apply_.empty()) return;
