@@ -33,6 +33,7 @@ Result<Bytes> canonical_path(ByteView path, PathRule rule) {
 }
 
 Result<Bytes> canonical_query(ByteView query) {
+  if (query.empty()) return Bytes();
   HR_ASSIGN(Pairs pairs, parse_query(query));
   std::erase_if(pairs, [](const auto& pair) { return pair.first == "X-Amz-Signature"; });
   for (auto& [name, value] : pairs) {
@@ -50,8 +51,17 @@ Result<Bytes> canonical_query(ByteView query) {
 
 bool is_space(char c) { return c == ' ' || c == '\t'; }
 
+bool is_folded(ByteView value) {
+  return !value.starts_with(' ') && !value.ends_with(' ') && value.find('\t') == ByteView::npos &&
+         value.find("  ") == ByteView::npos;
+}
+
 // Without spaces around it, and with one wherever there were several.
 void append_folded(Bytes& out, ByteView value) {
+  if (is_folded(value)) {
+    out.append(value);
+    return;
+  }
   bool space_before = false;
   const std::size_t from = out.size();
   for (const char c : value) {
@@ -81,7 +91,11 @@ Status append_header(Bytes& out, ByteView name, HeaderFields headers) {
 
 }  // namespace
 
-Bytes Scope::text() const { return fmt::format("{}/{}/{}/aws4_request", date, region, service); }
+Bytes Scope::text() const {
+  Bytes out;
+  out.reserve(date.size() + region.size() + service.size() + 16);
+  return out.append(date).append("/").append(region).append("/").append(service).append("/aws4_request");
+}
 
 PathRule path_rule(ByteView service) {
   return service == "s3" ? PathRule::kS3Single : PathRule::kOtherDouble;
@@ -115,7 +129,10 @@ SigningKey signing_key(ByteView secret, const Scope& scope) {
 }
 
 Bytes string_to_sign(ByteView amz_date, const Scope& scope, ByteView canonical_request) {
-  return fmt::format("AWS4-HMAC-SHA256\n{}\n{}\n{}", amz_date, scope.text(), sha256_hex(canonical_request));
+  Bytes out;
+  out.reserve(192);
+  out.append("AWS4-HMAC-SHA256\n").append(amz_date).append("\n").append(scope.text()).append("\n");
+  return out.append(sha256_hex(canonical_request));
 }
 
 Bytes signature(const SigningKey& key, ByteView text) { return to_hex(hmac_sha256(key.view(), text)); }

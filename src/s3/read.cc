@@ -245,7 +245,7 @@ Answer answer_read(Services& services, const Request& request, Found found, cons
 
 }  // namespace
 
-std::string quoted(std::string_view etag) { return fmt::format("\"{}\"", etag); }
+std::string quoted(std::string_view etag) { return std::string("\"").append(etag).append("\""); }
 
 void add_checksum(net::Response& response, const std::optional<object::Checksum>& checksum) {
   if (!checksum) return;
