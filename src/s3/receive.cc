@@ -15,6 +15,8 @@ using wire::S3Code;
 using wire::S3Result;
 
 constexpr std::size_t kFirstStepBytes = 128U << 10;
+// From here on a body's bytes are stored and digested by two threads: before, it would only delay the end.
+constexpr std::uint64_t kTwoThreadsFrom = 4U << 20;
 
 bool is_streaming(PayloadMode mode) {
   return mode == PayloadMode::kStreamingSigned || mode == PayloadMode::kStreamingSignedTrailer ||
@@ -95,30 +97,76 @@ std::size_t step_bytes(std::uint64_t received, std::size_t most) {
       std::min<std::uint64_t>(most, std::max<std::uint64_t>(kFirstStepBytes, received / 4)));
 }
 
-// Feeds the steps in order, one on the pool while the next is read. Its work shares the upload: should the
-// coroutine be destroyed meanwhile, the pool still has something to write to.
-net::Task<S3Result<void>> pump(Services& services, net::Gate& steps, net::RequestBody& body,
-                               std::shared_ptr<Upload> upload) {
-  Step<S3Result<void>> feeding(services.runtime, steps);
-  S3Result<void> result;
-  std::uint64_t received = 0;
-  for (bool ended = false; !ended && result;) {
-    auto next = co_await read_step(body, step_bytes(received, services.limits.upload_step_bytes), ended);
-    if (next) received += next->size();
-    if (next && services.store.space_low()) next = std::unexpected(no_space());
-    if (feeding.running()) result = co_await feeding.wait();
-    if (!next) {
-      result = std::unexpected(std::move(next).error());
-    } else if (result && !next->empty()) {
-      feeding.start([upload, bytes = std::move(*next)] { return upload->feed(bytes); });
-    }
-  }
-  if (feeding.running()) {
-    auto last = co_await feeding.wait();
-    if (result) result = std::move(last);
-  }
-  co_return result;
+// A step on its way through the pool.
+struct Portion {
+  std::string bytes;
+  std::vector<ByteView> undigested;
+};
+
+S3Result<void> take(Upload& upload, Portion& portion, bool two_threads) {
+  if (!two_threads) return upload.feed(portion.bytes);
+  HR_ASSIGN(portion.undigested, upload.keep(portion.bytes));
+  return {};
 }
+
+// Takes the steps in order on the pool, one while the next is read; of a long body, one is digested beside
+// it. The work shares the upload: should the coroutine be destroyed meanwhile, the pool still has something
+// to write to.
+class Pump {
+ public:
+  Pump(Services& services, net::Gate& steps, std::shared_ptr<Upload> upload)
+      : services_(services),
+        upload_(std::move(upload)),
+        taking_(services.runtime, steps),
+        digesting_(services.runtime, steps) {}
+
+  net::Task<S3Result<void>> run(net::RequestBody& body) {
+    S3Result<void> result;
+    std::uint64_t received = 0;
+    for (bool ended = false; !ended && result;) {
+      auto next = co_await read_step(body, step_bytes(received, services_.limits.upload_step_bytes), ended);
+      if (next) received += next->size();
+      if (next && services_.store.space_low()) next = std::unexpected(no_space());
+      result = co_await taken();
+      if (!next) {
+        result = std::unexpected(std::move(next).error());
+      } else if (result && !next->empty()) {
+        start(std::move(*next), received > kTwoThreadsFrom);
+      }
+    }
+    auto last = co_await taken();
+    if (result) result = std::move(last);
+    if (digesting_.running()) co_await digesting_.wait();
+    co_return result;
+  }
+
+ private:
+  void start(std::string bytes, bool two_threads) {
+    portion_ = std::make_shared<Portion>(std::move(bytes));
+    taking_.start(
+        [upload = upload_, portion = portion_, two_threads] { return take(*upload, *portion, two_threads); });
+  }
+
+  // What was started is stored, what was stored before it digested, and the digests go on with it.
+  net::Task<S3Result<void>> taken() {
+    if (!taking_.running()) co_return S3Result<void>();
+    auto result = co_await taking_.wait();
+    if (digesting_.running()) co_await digesting_.wait();
+    if (result && !portion_->undigested.empty()) {
+      digesting_.start([upload = upload_, portion = portion_] {
+        upload->digest(portion->undigested);
+        return true;
+      });
+    }
+    co_return result;
+  }
+
+  Services& services_;
+  std::shared_ptr<Upload> upload_;
+  Step<S3Result<void>> taking_;
+  Step<bool> digesting_;
+  std::shared_ptr<Portion> portion_;  // taken last; shared with the work on the pool
+};
 
 net::Task<S3Result<Uploaded>> receive_large(Services& services, net::Gate& steps, net::RequestBody& body,
                                             UploadSpec spec) {
@@ -126,7 +174,7 @@ net::Task<S3Result<Uploaded>> receive_large(Services& services, net::Gate& steps
   if (services.store.space_low()) co_return std::unexpected(no_space());
   const UploadSlot slot(services.uploads);
   auto upload = std::make_shared<Upload>(std::move(spec), services.blobs);
-  auto pumped = co_await pump(services, steps, body, upload);
+  auto pumped = co_await Pump(services, steps, upload).run(body);
   // Either way the end is the pool's: committing syncs, and giving up removes a file.
   co_return co_await services.runtime.on_pool(
       [last = std::move(upload), before = std::move(pumped)]() mutable -> S3Result<Uploaded> {

@@ -35,7 +35,7 @@ namespace hr::s3 {
 struct Limits {
   std::uint64_t body_bytes_max = wire::kS3PutBytesMax;  // of one object or part as it is sent: EntityTooLarge
   std::size_t uploads_max = 256;  // bodies past kInlineBytesMax at one moment, sent or copied: SlowDown
-  std::size_t upload_step_bytes = 1 << 20;  // handed to the pool at once; each such upload holds two of them
+  std::size_t upload_step_bytes = 1 << 20;      // handed to the pool at once; each such upload holds three
   std::size_t small_body_bytes_max = 2U << 20;  // of every operation but PutObject: MaxMessageLengthExceeded
   int stale_retries_max = 8;                    // of a conditional write: ConditionalRequestConflict
   std::uint64_t delete_group_bytes_max = 512U << 10;  // what one record group of a batch delete may cost

@@ -39,14 +39,31 @@ Upload::Upload(UploadSpec spec, storage::BlobStore& blobs) : spec_(std::move(spe
 }
 
 S3Result<void> Upload::feed(ByteView piece) {
-  if (!decoder_) return take(piece);
-  pieces_.clear();
-  if (auto fed = decoder_->feed(piece, pieces_); !fed) return refused(fed.error());
-  for (const ByteView payload : pieces_) HR_TRY(take(payload));
+  HR_ASSIGN(const std::vector<ByteView> payload, keep(piece));
+  digest(payload);
   return {};
 }
 
-S3Result<void> Upload::take(ByteView payload) {
+S3Result<std::vector<ByteView>> Upload::keep(ByteView piece) {
+  std::vector<ByteView> payload;
+  if (!decoder_) {
+    payload.push_back(piece);
+  } else if (auto fed = decoder_->feed(piece, payload); !fed) {
+    return refused(fed.error());
+  }
+  for (const ByteView part : payload) HR_TRY(store(part));
+  return payload;
+}
+
+void Upload::digest(std::span<const ByteView> payload) {
+  for (const ByteView part : payload) {
+    md5_.update(part);
+    if (sha256_) sha256_->update(part);
+    if (checksum_) checksum_->update(part);
+  }
+}
+
+S3Result<void> Upload::store(ByteView payload) {
   if (payload.size() > spec_.bytes - bytes_) {
     if (spec_.open_ended) {
       return wire::s3_fail(S3Code::kEntityTooLarge, {}, {{"MaxSizeAllowed", std::to_string(spec_.bytes)}});
@@ -54,14 +71,6 @@ S3Result<void> Upload::take(ByteView payload) {
     return wire::s3_fail(S3Code::kIncompleteBody, "The body is longer than was announced.");
   }
   bytes_ += payload.size();
-  HR_TRY(keep(payload));  // first: the device works while the digests are computed
-  md5_.update(payload);
-  if (sha256_) sha256_->update(payload);
-  if (checksum_) checksum_->update(payload);
-  return {};
-}
-
-S3Result<void> Upload::keep(ByteView payload) {
   if ((spec_.open_ended ? bytes_ : spec_.bytes) <= spec_.inline_bytes_max) {
     inline_body_.append(payload);
     return {};

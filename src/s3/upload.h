@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace hr::s3 {
@@ -46,12 +47,15 @@ class Upload {
 
   // The next bytes of the body as sent.
   wire::S3Result<void> feed(ByteView piece);
+  // Its two halves, for two threads: keep() takes the framing off and stores the payload, which it gives back
+  // as views into `piece`; digest() goes over the same, in the same order, beside the keep() of later pieces.
+  wire::S3Result<std::vector<ByteView>> keep(ByteView piece);
+  void digest(std::span<const ByteView> payload);
   // At the end of the body: every promise is checked, then the blob is committed.
   wire::S3Result<Uploaded> finish();
 
  private:
-  wire::S3Result<void> take(ByteView payload);
-  wire::S3Result<void> keep(ByteView payload);
+  wire::S3Result<void> store(ByteView payload);
   wire::S3Result<void> to_blob(ByteView payload);
   wire::S3Result<void> check_length() const;
   wire::S3Result<void> end_framing();
@@ -61,7 +65,6 @@ class Upload {
   UploadSpec spec_;
   storage::BlobStore& blobs_;
   std::optional<codec::AwsChunkedDecoder> decoder_;
-  std::vector<ByteView> pieces_;  // of one feed()
   codec::Md5 md5_;
   std::optional<codec::Sha256> sha256_;
   std::optional<codec::Checksummer> checksum_;

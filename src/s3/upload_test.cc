@@ -166,6 +166,26 @@ TEST(Upload, the_framing_of_aws_chunked_is_taken_off_in_pieces_of_any_size) {
   }
 }
 
+TEST(Upload, what_is_digested_after_later_pieces_are_kept_is_the_same) {
+  const Bytes body(20'000, 'b');
+  const std::string wire = framed(body, crc_of(body));
+  MemoryBlobs blobs;
+  Upload upload(unsigned_trailer(body.size()), blobs);
+  std::vector<std::vector<ByteView>> undigested;
+  for (std::size_t at = 0; at < wire.size(); at += 3'000) {
+    auto kept = upload.keep(std::string_view(wire).substr(at, 3'000));
+    ASSERT_TRUE(kept);
+    undigested.push_back(std::move(*kept));
+    if (undigested.size() > 1) upload.digest(undigested[undigested.size() - 2]);
+  }
+  upload.digest(undigested.back());
+  const auto done = upload.finish();
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->etag, codec::md5_hex(body));
+  EXPECT_EQ(done->checksum->value, crc_of(body));
+  EXPECT_EQ(blobs.stored, body);
+}
+
 TEST(Upload, a_trailer_that_lies_or_is_missing_is_refused) {
   MemoryBlobs blobs;
   Upload lying(unsigned_trailer(5), blobs);
