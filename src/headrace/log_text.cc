@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 namespace hr {
 namespace {
@@ -14,6 +15,8 @@ namespace {
 constexpr std::string_view kStructuredId = "headrace@32473";
 constexpr int kFacilityDaemon = 3;
 constexpr std::size_t kNameBytesMax = 32;  // SD-NAME and MSGID
+constexpr std::size_t kLongestWord = 7;    // "warning"
+constexpr std::size_t kUsualBytes = 256;   // of a line
 
 std::string_view word_of(Severity severity) {
   switch (severity) {
@@ -66,20 +69,30 @@ std::string shortened(std::string_view value) {
   return visible(value.substr(0, end)) + "...";
 }
 
+bool plain(char c) { return c >= ' ' && c < '\x7f' && c != '\\'; }
+
+// The value itself where it can be shown as it is; else what is then made.
+std::string_view shown(std::string_view value, std::string& made) {
+  if (value.size() <= kLogValueBytesMax && std::ranges::all_of(value, plain)) return value;
+  return made = shortened(value);
+}
+
 // Keys and events come from the program, yet a wrong one must not break the format.
-std::string name_of(std::string_view text) {
-  std::string out(text.substr(0, kNameBytesMax));
-  for (char& c : out) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '.' || c == '_' || c == '-';
-    if (!plain) c = '_';
-  }
-  return out.empty() ? "-" : out;
+void append_name(std::string& out, std::string_view text) {
+  const auto usable = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  };
+  const std::size_t from = out.size();
+  out += text.empty() ? "-" : text.substr(0, kNameBytesMax);
+  std::replace_if(out.begin() + static_cast<std::ptrdiff_t>(from), out.end(), std::not_fn(usable), '_');
 }
 
 void append_plain_value(std::string& out, std::string_view value) {
-  const std::string text = shortened(value);
-  if (!text.empty() && text.find_first_of(" \"=") == std::string::npos) {
+  std::string made;
+  const std::string_view text = shown(value, made);
+  const auto needs_quotes = [](char c) { return c == ' ' || c == '"' || c == '='; };
+  if (!text.empty() && std::ranges::none_of(text, needs_quotes)) {
     out += text;
     return;
   }
@@ -92,7 +105,8 @@ void append_plain_value(std::string& out, std::string_view value) {
 }
 
 void append_structured_value(std::string& out, std::string_view value) {
-  for (const char c : shortened(value)) {
+  std::string made;
+  for (const char c : shown(value, made)) {
     if (c == '"' || c == '\\' || c == ']') out += '\\';
     out += c;
   }
@@ -103,7 +117,7 @@ template <class Append>
 void append_fields(std::string& out, std::span<const Field> fields, std::size_t bytes_max, Append append) {
   const auto append_one = [&](std::string_view key, std::string_view value) {
     out += ' ';
-    out += name_of(key);
+    append_name(out, key);
     out += '=';
     append(out, value);
   };
@@ -127,7 +141,6 @@ void append_plain(std::string& out, std::span<const Field> fields, std::size_t b
 }  // namespace
 
 std::string visible(std::string_view text) {
-  const auto plain = [](char c) { return c >= ' ' && c < '\x7f' && c != '\\'; };
   if (std::ranges::all_of(text, plain)) return std::string(text);
   std::string out;
   out.reserve(text.size());
@@ -154,15 +167,23 @@ std::string visible(std::string_view text) {
 
 std::string terminal_line(const LogRecord& record, LineStyle style) {
   std::string out;
+  out.reserve(kUsualBytes);
   if (style == LineStyle::kJournal) {
-    out = fmt::format("<{}>{}", static_cast<int>(record.severity), name_of(record.event));
+    out += '<';
+    out += std::to_string(static_cast<int>(record.severity));
+    out += '>';
   } else {
     const std::string_view word = word_of(record.severity);
     const bool colour = style == LineStyle::kColour;
-    out =
-        fmt::format("{} {}{:<7}{} {}", codec::iso8601(record.time), colour ? colour_of(record.severity) : "",
-                    word, colour ? "\x1b[0m" : "", name_of(record.event));
+    out += codec::iso8601(record.time);
+    out += ' ';
+    if (colour) out += colour_of(record.severity);
+    out += word;
+    out.append(kLongestWord - word.size(), ' ');
+    if (colour) out += "\x1b[0m";
+    out += ' ';
   }
+  append_name(out, record.event);
   append_plain(out, record.fields, kLogLineBytesMax - kRoomForTheRest);
   out += '\n';
   return out;
@@ -170,7 +191,8 @@ std::string terminal_line(const LogRecord& record, LineStyle style) {
 
 std::string syslog_message(const LogRecord& record, const LogOrigin& origin) {
   const int priority = kFacilityDaemon * 8 + static_cast<int>(record.severity);
-  const std::string event = name_of(record.event);
+  std::string event;
+  append_name(event, record.event);
   std::string host;
   for (const char c : origin.host.substr(0, 255)) host += c > ' ' && c < '\x7f' ? c : '_';
   std::string out =

@@ -98,7 +98,7 @@ struct WriteFrame {
 struct Say {
   Severity severity = Severity::kInfo;
   Bytes event;
-  std::vector<std::pair<std::string_view, Bytes>> fields;  // names are literals
+  std::vector<Field> fields;  // names are literals
 };
 struct Exit {
   enum class How : std::uint8_t { kDone, kFailed, kConfiguration };

@@ -202,7 +202,9 @@ Result<ChildMessage> parse_child_message(ByteView frame) {
 }
 
 Bytes write_run(const RunCall& call) {
+  constexpr std::size_t kUsualBytes = 384;  // of all but these
   Bytes text;
+  text.reserve(kUsualBytes + call.args.size() + call.kwargs.size() + call.event.size());
   codec::JsonWriter out(text);
   out.begin_object().field("op", "run").field("n", static_cast<std::int64_t>(call.ordinal));
   out.field("id", call.id).field("task", call.task);

@@ -44,14 +44,15 @@ OpId Pool::new_op(Op op) {
   return next_op_++;
 }
 
-void Pool::say(Severity severity, Bytes event, std::vector<std::pair<std::string_view, Bytes>> fields) {
+void Pool::say(Severity severity, Bytes event, std::vector<Field> fields) {
   fields.emplace_back("pool", options_.name);
   actions_.emplace_back(Say{severity, std::move(event), std::move(fields)});
 }
 
-void Pool::say(Severity severity, Bytes event, const Held& held,
-               std::vector<std::pair<std::string_view, Bytes>> fields) {
-  std::vector<std::pair<std::string_view, Bytes>> all;
+void Pool::say(Severity severity, Bytes event, const Held& held, std::vector<Field> fields) {
+  constexpr std::size_t kOwn = 7;  // of what is said below, and the pool
+  std::vector<Field> all;
+  all.reserve(kOwn + fields.size());
   if (held.at < held.jobs.size()) {
     const task::Envelope& call = held.job().call;
     all.emplace_back("job", call.id);
@@ -59,8 +60,8 @@ void Pool::say(Severity severity, Bytes event, const Held& held,
     all.emplace_back("task", held.spec->name.empty() ? call.task : held.spec->name);
   }
   all.emplace_back("queue", queues_[held.queue].name);
-  all.emplace_back("attempt", std::to_string(held.mark.attempts + (held.end == End::kNone ? 1 : 0)));
-  if (held.child != 0) all.emplace_back("child", std::to_string(held.child));
+  all.emplace_back("attempt", held.mark.attempts + (held.end == End::kNone ? 1 : 0));
+  if (held.child != 0) all.emplace_back("child", held.child);
   std::ranges::move(fields, std::back_inserter(all));
   say(severity, std::move(event), std::move(all));
 }

@@ -123,6 +123,8 @@ class Pool {
   PoolStatus status() const;
   std::vector<HeldStatus> jobs() const;
   bool draining() const { return draining_; }
+  // Whether this child has so much before it that nobody waits for what it says next.
+  bool has_plenty(ChildId child) const;
 
  private:
   using HeldId = std::uint64_t;
@@ -235,14 +237,25 @@ class Pool {
     Nanos typical = kUnknown;  // what its tasks took lately, rather too much than too little
     Outbox deletes, returns;
   };
+  struct DoneJob {
+    Bytes id;
+    std::int64_t sent = 0;
+  };
+  struct DoneHash {
+    using is_transparent = void;
+    std::size_t operator()(const auto& job) const { return std::hash<Bytes>()(job.id); }
+  };
+  struct DoneSame {
+    using is_transparent = void;
+    bool operator()(const auto& a, const auto& b) const { return a.sent == b.sent && a.id == b.id; }
+  };
   static constexpr Nanos kUnknown = std::chrono::hours(24);
   static constexpr std::size_t kOutboxBatches = 4;  // of one outbox, under way
 
   // pool.cc: the whole
   void settle(Instant now);  // after every report: start, receive, grow, leave
-  void say(Severity severity, Bytes event, std::vector<std::pair<std::string_view, Bytes>> fields);
-  void say(Severity severity, Bytes event, const Held& held,
-           std::vector<std::pair<std::string_view, Bytes>> fields = {});
+  void say(Severity severity, Bytes event, std::vector<Field> fields);
+  void say(Severity severity, Bytes event, const Held& held, std::vector<Field> fields = {});
   OpId new_op(Op op);
   void learn(const Ready& ready);
   void learn_queue(Queue& queue) const;
@@ -377,8 +390,8 @@ class Pool {
   std::set<Bytes> paused_;            // queues
   std::set<Bytes> cancelled_;         // ids of jobs
   std::optional<Severity> log_level_;
-  std::unordered_set<Bytes> done_;  // ids and send times of jobs done here lately
-  std::deque<const Bytes*> done_order_;
+  std::unordered_set<DoneJob, DoneHash, DoneSame> done_;  // here, lately
+  std::deque<const DoneJob*> done_order_;
   PoolCounts counts_;
   HeldId next_held_ = 1;
   OpId next_op_ = 1;

@@ -156,8 +156,7 @@ void Pool::child_said(Child& child, ByteView frame, Instant now) {
     const Bytes where = failed->file.empty() ? Bytes() : fmt::format("{}:{}: ", failed->file, failed->line);
     start_failed(where + failed->message, Exit::How::kConfiguration, now);
   } else if (auto* line = std::get_if<LogLine>(&*message)) {
-    const std::vector<std::pair<std::string_view, Bytes>> fields = {{"logger", line->logger},
-                                                                    {"message", line->message}};
+    const std::vector<Field> fields = {{"logger", line->logger}, {"message", line->message}};
     const auto given = std::ranges::find(child.given, line->id, &Given::job);
     const auto held = given != child.given.end() ? held_.find(given->held) : held_.end();
     if (held != held_.end()) {

@@ -9,7 +9,9 @@ namespace {
 
 constexpr Duration kLeaseLeft = 10s;  // beyond the margin, for a job to begin; of a short lease a third
 constexpr Nanos kAround = std::chrono::microseconds(20);  // what a job costs a child beyond its handler
-constexpr int kWeight = 16;                               // of the past against one more run
+constexpr std::size_t kPlenty = 64;                       // jobs that a child has before it, and their work
+constexpr Nanos kPlentyOfWork = std::chrono::milliseconds(5);
+constexpr int kWeight = 16;  // of the past against one more run
 
 Nanos average(Nanos known, Nanos unknown, Nanos took) {
   return known >= unknown ? took : known + (took - known) / kWeight;
@@ -30,6 +32,14 @@ void Pool::learn_time(const Held& held, Nanos took) {
 Nanos Pool::expected(const Held& held) const {
   const auto found = took_.find(held.spec->name);
   return found != took_.end() ? found->second : kUnknown;
+}
+
+bool Pool::has_plenty(ChildId id) const {
+  const auto found = children_.find(id);
+  if (found == children_.end() || found->second.state != ChildState::kBusy) return false;
+  const Child& child = found->second;
+  return child.given.size() >= child.running + kPlenty && child.load >= kPlentyOfWork &&
+         child.load < kUnknown;
 }
 
 // ---- giving

@@ -18,8 +18,6 @@ constexpr Duration kVisibilityMax = 12h - 1h;
 constexpr std::size_t kLinesKept = 20, kLineBytesMax = 500;
 constexpr std::size_t kDoneKept = 4'096;
 
-Bytes done_key(const task::Job& job) { return fmt::format("{}:{}", job.call.id, job.call.sent); }
-
 bool keeps_result(const task::Job& job) { return job.call.keep_result; }
 
 }  // namespace
@@ -328,10 +326,10 @@ codec::Pairs Pool::dead_attributes(const Held& held) const {
 }
 
 // A copy of a message whose job ended well here is deleted without a run.
-bool Pool::known_done(const task::Job& job) const { return done_.contains(done_key(job)); }
+bool Pool::known_done(const task::Job& job) const { return done_.contains(job.call); }
 
 void Pool::remember_done(const task::Job& job) {
-  const auto [place, added] = done_.insert(done_key(job));
+  const auto [place, added] = done_.insert({job.call.id, job.call.sent});
   if (!added) return;
   done_order_.push_back(&*place);
   if (done_order_.size() <= kDoneKept) return;

@@ -144,9 +144,11 @@ Result<task::MessageJobs> Pool::read(const Message& message, const Queue& queue)
     auto read = task::read_message(message.body, message.id);
     if (read && read->jobs.size() == 1 && read->jobs.front().call.task == task::kCanaryTask) return read;
   }
-  return task::MessageJobs{{task::raw_job(
+  task::MessageJobs out;
+  out.jobs.push_back(task::raw_job(
       consumer->second,
-      {.id = message.id, .body = message.body, .sent = message.sent, .attributes = message.attributes})}};
+      {.id = message.id, .body = message.body, .sent = message.sent, .attributes = message.attributes}));
+  return out;
 }
 
 // The same message again while it is in hand: the newer receipt is the one that counts.

@@ -319,6 +319,19 @@ TEST_F(Ahead, more_is_asked_for_while_tasks_are_short) {
   EXPECT_EQ(next<Receive>().max, 117) << "120 ms of work, at 1.02 ms each";
 }
 
+TEST_F(Ahead, what_a_child_says_can_wait_only_while_it_has_plenty_before_it) {
+  receive(std::vector<Message>{message("warm", "t")});
+  const ChildId child = next<WriteFrame>().child;
+  EXPECT_FALSE(pool_->has_plenty(child)) << "whose time nobody knows";
+  said(child, R"({"op":"done","id":"warm","seconds":0.0001})");
+  std::vector<Message> messages;
+  for (int i = 0; i < 200; ++i) messages.push_back(message(fmt::format("j{}", i), "t"));
+  receive(std::move(messages));
+  EXPECT_TRUE(pool_->has_plenty(child));
+  for (int i = 0; i < 140; ++i) said(child, fmt::format(R"({{"op":"done","id":"j{}","seconds":0.0001}})", i));
+  EXPECT_FALSE(pool_->has_plenty(child));
+}
+
 TEST_F(Ahead, a_child_ends_before_the_first_lease_of_what_it_has) {
   const ChildId child = fill(1);
   EXPECT_EQ(next<SetLease>().end, Nanos(61s));

@@ -28,6 +28,7 @@ constexpr Nanos kTickAtLeast = std::chrono::seconds(1);
 constexpr Nanos kTickAtMost = std::chrono::milliseconds(2);
 constexpr Duration kLeaveLimit = 1s;
 constexpr Duration kLookAtMemory = 100ms;
+constexpr Duration kGather = 1ms;
 constexpr std::size_t kReadBytes = 64 * 1024;
 
 }  // namespace
@@ -159,10 +160,7 @@ net::Task<void> Worker::wait_for_signals() {
 }
 
 void Worker::act(const Say& action) {
-  if (!log_.wants(action.severity)) return;
-  std::vector<Field> fields;
-  for (const auto& [name, value] : action.fields) fields.emplace_back(name, std::string_view(value));
-  log_.write(action.severity, action.event, fields);
+  if (log_.wants(action.severity)) log_.write(action.severity, action.event, action.fields);
 }
 
 void Worker::act(Exit action) {
@@ -238,6 +236,10 @@ net::Task<void> Worker::listen(std::shared_ptr<Running> child) {
     if (error) co_return;
     const bool more = read_frames(*child);
     carry_out();
+    if (more && pool_.has_plenty(child->id)) {  // fewer and larger pieces cost both sides less
+      asio::steady_timer gather(runtime_.context(), kGather);
+      co_await gather.async_wait(kAwait);
+    }
     if (more) continue;
     // A child that closed its channel can bring no result any more. One that is leaving needs a moment.
     asio::steady_timer patience(runtime_.context(), kLeaveLimit);
