@@ -182,54 +182,60 @@ Result<Json> parse_json(ByteView text, JsonLimits limits) {
 
 namespace {
 
-// The bytes that cannot stand in a JSON string as they are.
-constexpr auto kEscaped = [] {
-  std::array<bool, 256> escaped{};
-  for (std::size_t c = 0; c < 0x20; ++c) escaped[c] = true;
-  escaped['"'] = escaped['\\'] = true;
-  return escaped;
+// What follows the backslash of a byte that cannot stand in a JSON string as it is; 0: it can. 'u': four
+// digits follow.
+constexpr auto kEscape = [] {
+  std::array<char, 256> letters{};
+  for (std::size_t c = 0; c < 0x20; ++c) letters[c] = 'u';
+  letters['\n'] = 'n';
+  letters['\r'] = 'r';
+  letters['\t'] = 't';
+  letters['\b'] = 'b';
+  letters['\f'] = 'f';
+  letters['"'] = '"';
+  letters['\\'] = '\\';
+  return letters;
 }();
 
-void append_escape(Bytes& out, char c) {
-  switch (c) {
-    case '"':
-      out += "\\\"";
-      return;
-    case '\\':
-      out += "\\\\";
-      return;
-    case '\n':
-      out += "\\n";
-      return;
-    case '\r':
-      out += "\\r";
-      return;
-    case '\t':
-      out += "\\t";
-      return;
-    case '\b':
-      out += "\\b";
-      return;
-    case '\f':
-      out += "\\f";
-      return;
-    default:
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
-      return;
+// The bytes that one byte of text takes.
+constexpr auto kTakes = [] {
+  std::array<std::uint8_t, 256> bytes{};
+  for (std::size_t c = 0; c < bytes.size(); ++c) bytes[c] = kEscape[c] == 0 ? 1 : kEscape[c] == 'u' ? 6 : 2;
+  return bytes;
+}();
+
+char* put_escaped(char* to, ByteView text) {
+  for (const char c : text) {
+    const char letter = kEscape[static_cast<unsigned char>(c)];
+    if (letter == 0) {
+      *to++ = c;
+      continue;
+    }
+    *to++ = '\\';
+    *to++ = letter;
+    if (letter != 'u') continue;
+    for (const char digit : {'0', '0', c < 0x10 ? '0' : '1', "0123456789abcdef"[c & 0xf]}) *to++ = digit;
   }
+  return to;
 }
 
 void append_string(Bytes& out, ByteView v) {
-  if (!valid_utf8(v)) return append_string(out, repaired_utf8(v));
-  out.push_back('"');
-  std::size_t from = 0;
-  for (std::size_t i = 0; i < v.size(); ++i) {
-    if (!kEscaped[static_cast<unsigned char>(v[i])]) continue;
-    out.append(v.substr(from, i - from));
-    append_escape(out, v[i]);
-    from = i + 1;
+  std::size_t bytes = 0;
+  unsigned char seen = 0;
+  for (const char c : v) {
+    bytes += kTakes[static_cast<unsigned char>(c)];
+    seen |= static_cast<unsigned char>(c);
   }
-  out.append(v.substr(from));
+  if (seen >= 0x80 && !valid_utf8(v)) return append_string(out, repaired_utf8(v));
+  out.push_back('"');
+  if (bytes == v.size()) {
+    out.append(v);
+  } else {
+    const std::size_t from = out.size();
+    out.resize_and_overwrite(from + bytes, [&](char* to, std::size_t) {  // which may be more than asked for
+      return static_cast<std::size_t>(put_escaped(to + from, v) - to);
+    });
+  }
   out.push_back('"');
 }
 

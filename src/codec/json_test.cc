@@ -100,6 +100,16 @@ TEST(Json, a_large_document_does_not_disturb_the_next) {
   EXPECT_EQ(parse_json("[1]")->as_array()->size(), 1u);
 }
 
+TEST(JsonWriter, a_text_of_any_length_reads_back_as_it_was) {
+  Bytes text;
+  for (int i = 0; i < 300; ++i) {
+    text += i % 3 == 0 ? '"' : static_cast<char>(i % 128);
+    Bytes out;
+    JsonWriter(out).begin_array().string(text).string("\u00e9" + text).end_array();
+    EXPECT_EQ(*parse_json(out), Json(Json::Array{text, "\u00e9" + text})) << out;
+  }
+}
+
 TEST(JsonWriter, commas_and_escapes_are_its_business) {
   Bytes out;
   JsonWriter json(out);

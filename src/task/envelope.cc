@@ -187,7 +187,9 @@ Result<MessageJobs> read_message(ByteView body, ByteView message_id) {
     return MessageJobs{std::move(jobs)};
   }
   HR_ASSIGN(auto call, envelope_of(in));
-  return MessageJobs{{Job{.call = std::move(call), .event = {}, .configuration = {}, .dead_body = {}}}};
+  MessageJobs out;
+  out.jobs.push_back({.call = std::move(call), .event = {}, .configuration = {}, .dead_body = {}});
+  return out;
 }
 
 }  // namespace hr::task

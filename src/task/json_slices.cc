@@ -6,9 +6,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 namespace hr::task {
 namespace {
+
+constexpr std::size_t kUsualMembers = 16;
+
+// The bytes that mean themselves within a string.
+constexpr auto kPlain = [] {
+  std::array<bool, 256> plain{};
+  for (std::size_t c = 0x20; c < plain.size(); ++c) plain[c] = c != '"' && c != '\\';
+  return plain;
+}();
 
 // Walks over one JSON text and remembers nothing but where it stands.
 class Scanner {
@@ -29,12 +40,11 @@ class Scanner {
   std::optional<ByteView> string() {
     const std::size_t from = at_;
     if (!take('"')) return std::nullopt;
-    while (at_ < text_.size()) {
-      const auto c = static_cast<unsigned char>(text_[at_++]);
-      if (c == '"') return text_.substr(from, at_ - from);
-      if (c < 0x20 || (c == '\\' && !escape())) return std::nullopt;
+    for (;;) {
+      while (at_ < text_.size() && kPlain[static_cast<unsigned char>(text_[at_])]) ++at_;
+      if (take('"')) return text_.substr(from, at_ - from);
+      if (!take('\\') || !escape()) return std::nullopt;
     }
-    return std::nullopt;
   }
   std::optional<ByteView> value() {
     const std::size_t from = at_;
@@ -152,6 +162,16 @@ Result<Bytes> plain(ByteView quoted) {
   return *value.as_string();
 }
 
+// Of a text that is JSON: the whole of it, where it is a number of that kind.
+template <class T>
+std::optional<T> read_number(ByteView text) {
+  T out{};
+  const bool number = text.front() == '-' || (text.front() >= '0' && text.front() <= '9');
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (!number || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return out;
+}
+
 std::unexpected<Error> other_kind(ByteView name, std::string_view kind) {
   return fail(Errc::kInvalid, fmt::format("\"{}\" must be {}", name, kind));
 }
@@ -166,11 +186,16 @@ Result<JsonSlices> JsonSlices::read(ByteView object, SliceLimits limits) {
   if (!in.take('{')) return fail(Errc::kInvalid, "not a JSON object");
   in.space();
   bool more = !in.take('}');
+  out.members_.reserve(kUsualMembers);
   while (more) {
     in.space();
     const auto quoted = in.string();
     if (!quoted) return refused(in, "a member's name is missing");
-    HR_ASSIGN(Bytes name, plain(*quoted));
+    ByteView name = quoted->substr(1, quoted->size() - 2);
+    if (name.contains('\\')) {
+      HR_ASSIGN(Bytes decoded, plain(*quoted));
+      name = out.decoded_.emplace_front(std::move(decoded));
+    }
     in.space();
     if (!in.take(':')) return refused(in, "a colon is missing");
     in.space();
@@ -178,7 +203,7 @@ Result<JsonSlices> JsonSlices::read(ByteView object, SliceLimits limits) {
     if (!value) return refused(in, "not a JSON value");
     if (out.raw(name)) return fail(Errc::kInvalid, fmt::format("the member \"{}\" comes twice", name));
     if (out.members_.size() >= limits.members_max) return fail(Errc::kLimit, "too many members");
-    out.members_.push_back({std::move(name), *value});
+    out.members_.push_back({name, *value});
     in.space();
     more = in.take(',');
     if (!more && !in.take('}')) return refused(in, "a comma or bracket is missing");
@@ -205,8 +230,7 @@ Result<std::optional<Bytes>> JsonSlices::text(ByteView name) const {
 Result<std::optional<std::int64_t>> JsonSlices::integer(ByteView name) const {
   const auto value = raw(name);
   if (!value || *value == "null") return std::nullopt;
-  const auto parsed = codec::parse_json(*value);
-  const auto number = parsed ? parsed->as_int() : std::nullopt;
+  const auto number = read_number<std::int64_t>(*value);
   if (!number) return other_kind(name, "an integer of 64 bits");
   return *number;
 }
@@ -214,8 +238,7 @@ Result<std::optional<std::int64_t>> JsonSlices::integer(ByteView name) const {
 Result<std::optional<double>> JsonSlices::number(ByteView name) const {
   const auto value = raw(name);
   if (!value || *value == "null") return std::nullopt;
-  const auto parsed = codec::parse_json(*value);
-  const auto number = parsed ? parsed->as_double() : std::nullopt;
+  const auto number = read_number<double>(*value);
   if (!number) return other_kind(name, "a number");
   return *number;
 }

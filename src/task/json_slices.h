@@ -7,6 +7,7 @@
 #include "base/result.h"
 
 #include <cstddef>
+#include <forward_list>
 #include <optional>
 #include <vector>
 
@@ -34,10 +35,10 @@ class JsonSlices {
 
  private:
   struct Member {
-    Bytes name;
-    ByteView value;
+    ByteView name, value;
   };
   std::vector<Member> members_;
+  std::forward_list<Bytes> decoded_;  // names that were written with escapes
 };
 
 // The elements of a JSON array, checked the same way.
