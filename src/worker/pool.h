@@ -337,7 +337,7 @@ class Pool {
   void run(Held& held, Child& child, Instant now);
   void advance(Child& child, Instant now);
   void end_late(Child& child, Instant now);
-  void drop(Child& child, std::deque<Given>::const_iterator given, Instant now);
+  void drop(Child& child, const std::deque<Given>::const_iterator& given, Instant now);
   void recall(Child& child);
   void stop(Child& child, Instant now);
   void learn_time(const Held& held, Nanos took);

@@ -172,7 +172,7 @@ void Pool::advance(Child& child, Instant now) {
 }
 
 // Takes one out of those given, whatever became of it; the next comes to the front.
-void Pool::drop(Child& child, std::deque<Given>::const_iterator given, Instant now) {
+void Pool::drop(Child& child, const std::deque<Given>::const_iterator& given, Instant now) {
   const bool ran = static_cast<std::size_t>(given - child.given.begin()) < child.running;
   child.load -= given->expected;
   if (!given->async) --child.plain;
