@@ -7,6 +7,7 @@ and a round trip between two processes with a flush. Used by bench/run; needs th
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import os
@@ -135,10 +136,15 @@ class Stack:
 
     def left(self) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        sqs = self.store.client("sqs")
-        url = sqs.get_queue_url(QueueName="bench")["QueueUrl"]
+        sqs, url = self._queue
         answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         return sum(int(answer[name]) for name in names)
+
+    @functools.cached_property
+    def _queue(self) -> tuple[Any, str]:
+        """Made once: who looks again and again takes little from what is measured."""
+        sqs = self.store.client("sqs")
+        return sqs, sqs.get_queue_url(QueueName="bench")["QueueUrl"]
 
     def wait_empty(self) -> None:
         while self.left() > 0:
