@@ -90,6 +90,42 @@ TEST_F(LogRecovery, a_torn_tail_is_cut) {
   EXPECT_EQ(report_.last, 2U);
 }
 
+TEST_F(LogRecovery, zeros_are_written_ahead_once_for_many_small_batches) {
+  ASSERT_FALSE(open());
+  for (int i = 0; i < 50; ++i) append_durably("small");
+  EXPECT_EQ(disk_.ops("log.ahead"), 1U);
+  EXPECT_EQ(disk_.contents(kFirst)->size(), kSmall.segment_bytes);
+  fill_segments(3);
+  EXPECT_EQ(disk_.ops("log.ahead"), 3U);
+  ASSERT_FALSE(open());
+  EXPECT_EQ(report_.torn_bytes, 0U);
+  append_durably("another");
+  EXPECT_EQ(disk_.ops("log.ahead"), 4U);  // what an earlier run wrote is not known
+}
+
+TEST_F(LogRecovery, what_a_power_cut_leaves_of_zeros_written_ahead_is_not_the_logs) {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    disk_.crash(seed, kLoseAll);
+    ASSERT_FALSE(open());
+    append("perhaps");
+    write();
+    disk_.crash(seed, {.odds = sim::CutOdds{.keep = 30, .garble = 40}});
+    ASSERT_FALSE(open()) << seed;
+    append_durably("after");
+    ASSERT_FALSE(open()) << seed;
+    EXPECT_EQ(kept_.back(), "after");
+  }
+}
+
+TEST_F(LogRecovery, a_log_that_cannot_write_ahead_is_dead) {
+  ASSERT_FALSE(open());
+  disk_.fail("log.ahead", Fault::kIo);
+  append("x");
+  ASSERT_TRUE(log_->wait(0ms));
+  EXPECT_FALSE(log_->write());
+  EXPECT_FALSE(log_->sync());
+}
+
 TEST_F(LogRecovery, damage_below_the_durable_mark_is_refused_by_segment_and_byte_and_nothing_changes) {
   ASSERT_FALSE(open());
   const Location one = append_durably("one");

@@ -14,6 +14,13 @@ namespace {
 // While the disk is full and the log busy, a new segment is tried for once in so many writes.
 constexpr std::uint32_t kSparePauseWrites = 64;
 
+// A flush of bytes that a file never held changes its metadata too: on ext4 it waits for the journal, twice
+// as long alone, ten times where others use the disk (measured). So zeros are written in advance, so many at
+// once, when fewer than a small batch or two have room in them. Large batches have no use for it.
+constexpr std::uint32_t kAheadBytes = 1U << 20;
+constexpr std::uint32_t kAheadBytesLeast = 64U << 10;
+constexpr std::size_t kAheadBatchMax = 128U << 10;
+
 }  // namespace
 
 DiskLog::DiskLog(const LogOptions& options, Start start)
@@ -27,6 +34,7 @@ DiskLog::DiskLog(const LogOptions& options, Start start)
       groups_end_(start.marked),
       marked_(start.marked),
       marked_if_synced_(start.marked),
+      ahead_(start.end.at),
       shown_(durable_) {
   for (std::size_t i = 0; i < segments_->spares(); ++i) queue_.spare_added();
 }
@@ -103,6 +111,21 @@ Status DiskLog::put(PendingBatch& batch) {
   ++batches_;
   groups_ += batch.groups;
   written_bytes_ += batch.bytes.size();
+  return batch.bytes.size() <= kAheadBatchMax ? write_ahead() : Status();
+}
+
+// Behind what is written there are zeros, or what a torn tail left, which means nothing: writing zeros
+// changes nothing that anybody reads. They are synced with the batch before them.
+Status DiskLog::write_ahead() {
+  const std::uint32_t segment_end = segments_->current().bytes - kSectorBytes;
+  const Position end = written_.at;
+  ahead_ = std::max(ahead_, end);
+  if (ahead_.offset >= std::min(segment_end, end.offset + kAheadBytesLeast)) return {};
+  if (zeros_.empty()) zeros_.assign(std::min(kAheadBytes, segments_->current().bytes), '\0');
+  const std::uint32_t upto = std::min(segment_end, end.offset + kAheadBytes);
+  const ByteView zeros = ByteView(zeros_).substr(0, upto - ahead_.offset);
+  HR_TRY(segments_->current().file->write_at(ahead_.offset, zeros, "log.ahead"));
+  ahead_.offset += static_cast<std::uint32_t>(zeros.size());
   return {};
 }
 

@@ -50,6 +50,7 @@ class DiskLog final : public SegmentedLog {
  private:
   std::unexpected<Error> die(Error error);
   Status put(PendingBatch& batch);
+  Status write_ahead();
   Status rotate(Time time);
   BatchHeader header_at(Position at, Lsn first, Time time) const;
   Status sync_written(os::Label label);
@@ -67,6 +68,8 @@ class DiskLog final : public SegmentedLog {
   Position groups_end_;        // the end of the last batch with groups in it
   Position marked_;            // durable marks reach up to here
   Position marked_if_synced_;  // and written ones
+  Position ahead_;             // zeros have been written up to here, beyond what is `written_`
+  Bytes zeros_;                // made when first needed
   bool wants_sync_ = false;
   std::uint32_t spare_pause_ = 0;  // writes until the next attempt after one failed
 
