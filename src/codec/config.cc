@@ -155,9 +155,14 @@ Wrong check_app_name(const std::string& value) {
   return fmt::format("\"{}\" may only hold a-z, 0-9 and '-' inside, at most 32 of them", value);
 }
 
+// As systemd-sysusers(8) takes them: sysusers.d(5), "Name".
 Wrong check_name(const std::string& value) {
-  if (made_of(value, "-_.", 32) && value.front() != '-') return {};
-  return fmt::format("\"{}\" is no name of a user or group", value);
+  const bool begins = !value.empty() && value.front() != '-' && (value.front() < '0' || value.front() > '9');
+  if (begins && made_of(value, "-_", 31)) return {};
+  return fmt::format(
+      "\"{}\" is no name of a user or group: letters, digits, '-' and '_', at most 31, and first a "
+      "letter or '_'",
+      value);
 }
 
 Wrong check_module(const std::string& value) {

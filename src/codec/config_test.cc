@@ -136,6 +136,17 @@ TEST(Config, a_lease_is_a_minute_or_as_said) {
   EXPECT_TRUE(error_of("[worker.a]\nlease = \"61m\"\n").starts_with("headrace.toml:2:"));
 }
 
+TEST(Config, names_of_users_and_groups_are_as_systemd_takes_them) {
+  const auto read = [](const std::string& name) {
+    return parse_config(fmt::format("[app]\nuser = \"{0}\"\n[host]\noperators = \"{0}\"\n", name), "h.toml");
+  };
+  for (const std::string& good : {std::string("shop-2"), std::string("_shop"), std::string(31, 'a')})
+    EXPECT_TRUE(read(good)) << good;
+  for (const std::string& bad : {std::string("a.b"), std::string("2shop"), std::string("-shop"),
+                                 std::string(32, 'a'), std::string("sh op"), std::string()})
+    EXPECT_FALSE(read(bad)) << bad;
+}
+
 TEST(Config, a_value_that_another_program_would_read_in_its_own_way_is_refused_with_its_place) {
   for (const char* key :
        {"[app]\nroot", "[app]\npython", "[app]\nname", "[app]\nuser", "[store]\npath", "[store]\nregion",
