@@ -13,6 +13,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hr {
@@ -22,6 +23,7 @@ struct DiagramFlags {
   HostFlags host;
   std::string format = "markdown", check;
   bool evidence = false;
+  std::size_t only = 0;  // 1 to 5; 0: all
 };
 
 std::string text_of(const std::vector<host::Diagram>& diagrams, const DiagramFlags& flags) {
@@ -48,7 +50,9 @@ int run_diagram(const DiagramFlags& flags) {
   if (!ground) return usage_error(ground.error().message);
   host::Observation seen = look_at_host(*ground);
   if (ground->live()) add_queues(seen, ask_services(*ground), ground->clock->wall());
-  const std::string text = text_of(host::diagrams_of(ground->machine, seen), flags);
+  auto diagrams = host::diagrams_of(ground->machine, seen);
+  if (flags.only != 0) diagrams = {std::move(diagrams[flags.only - 1])};
+  const std::string text = text_of(diagrams, flags);
   if (!flags.check.empty()) return compare(flags.check, text);
   fmt::print("{}", text);
   return kExitOk;
@@ -63,6 +67,10 @@ Command diagram_command(CLI::App& app) {
   add_host_flags(*line, flags->host);
   line->add_option("--format", flags->format, "markdown, mermaid, svg or json")
       ->check(CLI::IsMember({"markdown", "mermaid", "svg", "json"}));
+  line->add_option("--only", flags->only,
+                   "One of the five, for a program that takes one text of Mermaid at a time: 1 system "
+                   "architecture, 2 process flow, 3 service dependency, 4 network topology, 5 deployment")
+      ->check(CLI::Range(1, 5));
   line->add_option("--check", flags->check, "Compare with this page; exit code 3 where the host is another");
   line->add_flag("--evidence", flags->evidence, "With what was declared and observed, and process ids");
   line->footer(

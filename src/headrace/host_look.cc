@@ -1,6 +1,7 @@
 #include "headrace/host_look.h"
 
 #include "headrace/bus_units.h"
+#include "host/apply.h"
 
 #include <algorithm>
 
@@ -8,7 +9,12 @@ namespace hr {
 
 host::Observation look_at_host(const HostGround& ground) {
   const auto bus = ground.live() ? open_bus_units() : fail(Errc::kUnavailable, "a folder has no bus");
-  return host::observe(ground.machine, *ground.tools, *ground.tree, bus ? bus->get() : nullptr);
+  auto out = host::observe(ground.machine, *ground.tools, *ground.tree, bus ? bus->get() : nullptr);
+  if (const auto plan = host::plan(*ground.tree, ground.files); plan && !plan->interrupted) {
+    auto& others = out.other_files.emplace();
+    for (const host::Change& each : plan->changes) others.push_back(each.path);
+  }
+  return out;
 }
 
 void add_queues(host::Observation& out, const ServicesSeen& services, Time now) {

@@ -95,6 +95,24 @@ class Drawer {
     return out;
   }
 
+  Evidence outside() const {
+    if (!seen_.routed) return {State::kUnknown, "routes could not be read"};
+    return {seen_.routed->empty() ? State::kMissing : State::kThere,
+            seen_.routed->empty() ? "no route leads out"
+                                  : fmt::format("routes by {}", fmt::join(*seen_.routed, ", "))};
+  }
+
+  Evidence system() const {
+    if (!seen_.system) return {State::kUnknown, "os-release could not be read"};
+    return {State::kThere, "os-release: " + *seen_.system};
+  }
+
+  Evidence files() const {
+    if (!seen_.other_files) return {State::kUnknown, "files could not be compared"};
+    if (seen_.other_files->empty()) return {State::kThere, "every file is as it says"};
+    return {State::kMissing, fmt::format("not as it says: {}", fmt::join(*seen_.other_files, ", "))};
+  }
+
   Evidence wall() const {
     const State state = state_of(seen_.firewall);
     std::vector<Count> packets;
@@ -262,14 +280,14 @@ class Drawer {
     const Evidence log = unit("rsyslog.service"), store = machine_.has_store()
                                                               ? unit("headrace-store.service")
                                                               : unit("headrace-api.service");
-    box(out, "External Services", "External", {});
+    box(out, "External Services", "External", outside());
     box(out, "Network", "Infrastructure", ports());
     box(out, "File System", "Infrastructure", store);
     box(out, "Logging", "Infrastructure", log);
     box(out, "Web Server", "Applications", unit("nginx.service"));
     for (const Node* each : webs())
       box(out, "Worker " + each->name.substr(4), "Applications", node(*each), declared(*each));
-    arrow(out, "External Services", "Web Server", ports());
+    arrow(out, "External Services", "Web Server", both(outside(), ports()));
     for (const Node* each : webs())
       arrow(out, "Web Server", "Worker " + each->name.substr(4), handed_on(*each));
     for (const Node* each : webs())
@@ -287,7 +305,7 @@ class Drawer {
     const Evidence nginx = unit("nginx.service"), apps = nodes({Kind::kWeb}),
                    workers = nodes({Kind::kWorker});
     const bool walled = machine_.config.host.firewall, has_workers = !machine_.of(Kind::kWorker).empty();
-    box(out, "Internet", "", {});
+    box(out, "Internet", "", outside());
     box(out, "Load Balancer", "", nginx);
     box(out, server, "", both(both(nginx, ports()), served()), place_of(machine_.config, "site.names"));
     if (machine_.has_web()) box(out, "Application Layer", "", apps);
@@ -296,8 +314,8 @@ class Drawer {
     box(out, "SSL/TLS", "Security", ports(), place_of(machine_.config, "site.tls"));
     open_ports_nobody_declared(out);
     served_and_not_declared(out);
-    if (walled) arrow(out, "Internet", "Firewall", wall());
-    arrow(out, walled ? "Firewall" : "Internet", "SSL/TLS", ports());
+    if (walled) arrow(out, "Internet", "Firewall", both(outside(), wall()));
+    arrow(out, walled ? "Firewall" : "Internet", "SSL/TLS", walled ? ports() : both(outside(), ports()));
     arrow(out, "SSL/TLS", "Load Balancer", nginx);
     arrow(out, "Load Balancer", server, nginx);
     if (machine_.has_web()) arrow(out, server, "Application Layer", apps);
@@ -318,6 +336,17 @@ class Drawer {
       if (std::ranges::find(host.ports, port) != host.ports.end()) continue;
       box(to, fmt::format("Port {}", port), "Security",
           {State::kStranger, fmt::format("port {} listens", port)});
+    }
+    open_udp_nobody_declared(to);
+  }
+
+  void open_udp_nobody_declared(Diagram& to) const {
+    if (!seen_.open_udp)
+      return box(to, "Other UDP ports", "Security", {State::kUnknown, "sockets could not be read"});
+    for (const std::uint16_t port : *seen_.open_udp) {
+      if (port == 68 || port == 546) continue;  // where this host gets its own addresses
+      box(to, fmt::format("UDP port {}", port), "Security",
+          {State::kStranger, fmt::format("port {} is bound", port)});
     }
   }
 
@@ -366,7 +395,7 @@ class Drawer {
                       s3 = machine_.config.services.local_s3 ? "S3, by the store" : "AWS S3";
     const std::string host = machine_.facts.ec2 ? "EC2 Instance" : "Linux Host";
     const bool runs_code = machine_.has_web() || !machine_.of(Kind::kWorker).empty();
-    box(out, machine_.facts.ubuntu ? "Ubuntu Linux" : "Debian Linux", host + ": System Layer", {});
+    box(out, machine_.facts.ubuntu ? "Ubuntu Linux" : "Debian Linux", host + ": System Layer", system());
     box(out, "Systemd Services", host + ": System Layer",
         both(target, {State::kThere, seen_.units ? "told by " + seen_.units_by : ""}));
     if (runs_code)
@@ -374,7 +403,7 @@ class Drawer {
     box(out, "Nginx", host + ": Runtime Layer", unit("nginx.service"),
         place_of(machine_.config, "site.names"));
     if (runs_code) box(out, "Python Workers", host + ": Application Layer", code);
-    box(out, "Configuration Files", host + ": Application Layer", {}, machine_.config.file);
+    box(out, "Configuration Files", host + ": Application Layer", files(), machine_.config.file);
     connected_and_not_declared(out, host + ": Application Layer");
     box(out, sqs, "Services", both(store, queues()));
     box(out, s3, "Services", store);

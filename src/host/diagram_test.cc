@@ -43,11 +43,15 @@ Observation healthy() {
   Observation out{.units = std::map<std::string, UnitSeen>(),
                   .unix_sockets = std::set<std::string>{std::string(kLogSocket)},
                   .open_tcp = std::set<std::uint16_t>{22, 80, 443},
+                  .open_udp = std::set<std::uint16_t>{68},
+                  .routed = std::set<std::string>{"eth0"},
+                  .system = "debian",
                   .firewall = true,
                   .synchronised = true,
                   .nginx = parse_nginx(render_nginx_host(of).text),
                   .peers = std::vector<PeerSeen>(),
-                  .queues = std::vector<QueueSeen>{{.name = "default"}}};
+                  .queues = std::vector<QueueSeen>{{.name = "default"}},
+                  .other_files = std::vector<std::string>()};
   for (const Node& node : of.nodes) {
     if (!node.unit.empty()) (*out.units)[node.unit] = {.active = true, .state = "active", .pid = "7"};
     for (const Socket& socket : node.sockets)
@@ -97,11 +101,19 @@ TEST(Diagram, a_stopped_rsyslog_takes_its_arrows_with_it) {
 TEST(Diagram, an_opened_port_and_a_unit_that_nobody_declared_are_strangers) {
   expect_seen([](Observation& seen) { seen.open_tcp->insert(8'080); },
               "[\"Port 8080<br/>(stranger)\"]:::stranger");
+  expect_seen([](Observation& seen) { seen.open_udp->insert(53); },
+              "[\"UDP port 53<br/>(stranger)\"]:::stranger");
   expect_seen(
       [](Observation& seen) {
         (*seen.units)["headrace-web@9.service"] = {.active = true, .state = "active", .pid = "9"};
       },
       "[\"headrace-web@9.service<br/>(stranger)\"]:::stranger");
+}
+
+TEST(Diagram, files_that_are_others_and_a_network_that_leads_nowhere_are_missing) {
+  expect_seen([](Observation& seen) { seen.other_files->push_back("/etc/headrace/nginx.conf"); },
+              "[\"Configuration Files<br/>(missing)\"]:::missing");
+  expect_seen([](Observation& seen) { seen.routed->clear(); }, "[\"Internet<br/>(missing)\"]:::missing");
 }
 
 TEST(Diagram, what_nginx_does_not_have_is_missing_and_what_it_has_beside_is_a_stranger) {
@@ -180,6 +192,7 @@ TEST(Diagram, what_was_observed_does_not_end_its_cell) {
 TEST(Diagram, what_could_not_be_looked_at_is_unknown_and_never_healthy) {
   for (const Diagram& each : diagrams_of(machine(), {})) {
     EXPECT_THAT(mermaid(each), HasSubstr("unknown")) << each.title;
+    for (const Box& box : each.boxes) EXPECT_NE(box.state, State::kThere) << each.title << box.label;
     for (const Arrow& arrow : each.arrows)
       EXPECT_NE(arrow.state, State::kThere) << each.title << arrow.from << arrow.to;
   }

@@ -177,6 +177,29 @@ bool loopback(std::string_view address) {
   return (address.size() == 8 || address.starts_with(kMapped)) && address.ends_with("7F");
 }
 
+// From here on the kernel gives ports to whoever asks for any.
+std::uint32_t first_free_port(const Tree& host) {
+  const auto range = number(text_of(host, "/proc/sys/net/ipv4/ip_local_port_range"));
+  return range ? static_cast<std::uint32_t>(*range) : 32'768;
+}
+
+void look_at_network(Observation& out, const Tree& host) {
+  const auto v4 = proc_net(host, "udp"), v6 = proc_net(host, "udp6");
+  if (v4) {
+    const std::uint32_t below = first_free_port(host);
+    out.open_udp = parse_udp(*v4, below);
+    if (v6) out.open_udp->merge(parse_udp(*v6, below));
+  }
+  const auto routes = proc_net(host, "route"), routes6 = proc_net(host, "ipv6_route");
+  if (routes) out.routed = parse_routes(*routes, routes6.value_or(""));
+  constexpr std::string_view kId = "\nID=";
+  const std::string release = "\n" + text_of(host, "/usr/lib/os-release");
+  if (const std::size_t at = release.find(kId); at != release.npos) {
+    const std::size_t begin = at + kId.size();
+    out.system = release.substr(begin, release.find('\n', begin) - begin);
+  }
+}
+
 }  // namespace
 
 // The 22nd field, in ticks; the second is the program's name in parentheses, which may hold anything.
@@ -242,6 +265,37 @@ std::set<std::uint16_t> parse_tcp(std::string_view text) {
   return out;
 }
 
+std::set<std::uint16_t> parse_udp(std::string_view text, std::uint32_t below) {
+  std::set<std::uint16_t> out;
+  for (const auto line : split(text, '\n')) {
+    const auto words = split(line, ' ');
+    if (words.size() < 4 || words[3] != "07") continue;  // bound, and to nobody's answers alone
+    const std::size_t colon = words[1].find(':');
+    if (colon == words[1].npos || loopback(words[1].substr(0, colon))) continue;
+    const std::uint32_t port = hex(words[1].substr(colon + 1));
+    if (port < below) out.insert(static_cast<std::uint16_t>(port));
+  }
+  return out;
+}
+
+// The interface is the first word of the one and the last of the other, whose flags stand before it: 0200 is
+// a route that refuses.
+std::set<std::string> parse_routes(std::string_view ipv4, std::string_view ipv6) {
+  std::set<std::string> out;
+  for (const auto line : split(ipv4, '\n')) {
+    const auto words = split(line, '\t');
+    if (words.size() > 3 && words[0] != "Iface") out.emplace(words[0].substr(0, words[0].find(' ')));
+  }
+  for (const auto line : split(ipv6, '\n')) {
+    const auto words = split(line, ' ');
+    if (words.size() == 10 && !words[0].starts_with("fe80") && !words[0].starts_with("ff") &&
+        (hex(words[8]) & 0x0200U) == 0)
+      out.emplace(words[9]);
+  }
+  out.erase("lo");
+  return out;
+}
+
 std::optional<bool> parse_table(std::string_view text) {
   const auto json = codec::parse_json(text, {.bytes_max = 16U << 20});
   const codec::Json* list = json ? json->find("nftables") : nullptr;
@@ -290,6 +344,7 @@ Observation observe(const Machine& machine, Tools& tools, const Tree& host, Unit
     out.open_tcp = parse_tcp(*v4);
     if (v6) out.open_tcp->merge(parse_tcp(*v6));
   }
+  look_at_network(out, host);
   if (machine.config.host.firewall) {
     const auto said = tools.run({"nft", "-j", "list", "table", "inet", "headrace"});
     if (said && said->code == 0) {

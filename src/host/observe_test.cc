@@ -117,6 +117,33 @@ TEST(Peers, a_process_belongs_to_the_unit_of_its_group_and_a_person_s_to_none) {
   EXPECT_EQ(unit_of_cgroup(""), "");
 }
 
+TEST(Observe, bound_udp_ports_are_seen_but_for_loopback_and_those_that_the_kernel_gave_out) {
+  const auto line = [](std::string_view address, std::string_view state) {
+    return fmt::format("  12: {} 00000000:0000 {} 00000000:00000000 00:00000000 00000000 0 0 1 2 0 0\n",
+                       address, state);
+  };
+  const std::string text = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt\n" +
+                           line("00000000:0035", "07") + line("0100007F:0143", "07") +
+                           line("00000000:9C40", "07") + line("0100A8C0:0202", "01");
+  EXPECT_THAT(parse_udp(text, 32'768), ElementsAre(53));
+}
+
+TEST(Observe, interfaces_with_a_route_are_those_that_lead_somewhere) {
+  const std::string v4 =
+      "Iface\tDestination\tGateway "
+      "\tFlags\tRefCnt\neth0\t00000000\t010200C0\t0003\t0\neth0\t000200C0\t0\t0001\t0\n";
+  const auto v6 = [](std::string_view to, std::string_view flags, std::string_view by) {
+    return fmt::format("{:0<32} 40 {:0<32} 00 {:0<32} 00000100 00000001 00000000 {} {:>8}\n", to, "", "",
+                       flags, by);
+  };
+  EXPECT_THAT(parse_routes(v4, ""), ElementsAre("eth0"));
+  EXPECT_THAT(parse_routes("Iface\tDestination\tGateway \tFlags\n",
+                           v6("fd00", "00000001", "eth1") + v6("fe80", "00000001", "eth2") +
+                               v6("", "00200200", "lo") + v6("fd01", "00000201", "eth3")),
+              ElementsAre("eth1"));
+  EXPECT_THAT(parse_routes("", ""), IsEmpty());
+}
+
 TEST(Observe, a_process_began_when_its_stat_says) {
   const double ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
   constexpr std::string_view kStat =
@@ -231,7 +258,8 @@ TEST(Observe, a_host_on_which_nothing_can_be_asked_is_unknown_in_every_part) {
   Answers tools;
   const Observation seen = observe(machine(), tools, *Tree::open(folder.path));
   EXPECT_FALSE(seen.units || seen.unix_sockets || seen.open_tcp || seen.firewall || seen.synchronised ||
-               seen.nginx || seen.peers || seen.queues);
+               seen.nginx || seen.peers || seen.queues || seen.open_udp || seen.routed || seen.system ||
+               seen.other_files);
   EXPECT_THAT(seen.counters, IsEmpty());
 }
 

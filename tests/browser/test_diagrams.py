@@ -84,25 +84,34 @@ def counted(mermaid: str) -> dict[str, int]:
     return {"nodes": len(boxes), "edges": len(arrows)}
 
 
-@pytest.fixture(scope="module")
-def observed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def diagram(config: pathlib.Path, *arguments: str) -> str:
     """Of this machine, which is no host: most is missing or cannot be known."""
-    config = tmp_path_factory.mktemp("host") / "headrace.toml"
-    config.write_text(CONFIG)
-    command = [program(), "diagram", "--format", "json", "--config", str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    out: list[dict[str, Any]] = json.loads(done.stdout)
+    command = [program(), "diagram", *arguments, "--config", str(config)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    out = tmp_path_factory.mktemp("host") / "headrace.toml"
+    out.write_text(CONFIG)
+    return out
+
+
+@pytest.fixture(scope="module")
+def observed(config: pathlib.Path) -> list[dict[str, Any]]:
+    out: list[dict[str, Any]] = json.loads(diagram(config, "--format", "json"))
     return out
 
 
 def test_mermaid_reads_and_draws_every_box_and_arrow(
-    observed: list[dict[str, Any]], tmp_path: pathlib.Path
+    config: pathlib.Path, observed: list[dict[str, Any]], tmp_path: pathlib.Path
 ) -> None:
     page = (ROOT / "src" / "host" / "testdata" / "diagrams.md").read_text()
     healthy = re.findall(r"```mermaid\n(.*?)```", page, re.DOTALL)
     seed = re.findall(r"```mermaid\n(.*?)```", (ROOT / "docs" / "seed.md").read_text(), re.DOTALL)
     assert len(healthy) == len(observed) == len(seed) == 5
-    texts = healthy + [each["mermaid"] for each in observed] + seed + ["flowchart TB\n  a[\n"]
+    printed = [diagram(config, "--format", "mermaid", "--only", str(number + 1)) for number in range(5)]
+    texts = healthy + printed + seed + ["flowchart TB\n  a[\n"]
     results = drawn(texts, tmp_path)
     assert results[:5] == [counted(text) for text in healthy]
     model = [{"nodes": len(each["boxes"]), "edges": len(each["arrows"])} for each in observed]
@@ -111,11 +120,8 @@ def test_mermaid_reads_and_draws_every_box_and_arrow(
     assert "error" in results[15]  # so the others were read indeed
 
 
-def test_the_picture_is_a_drawing_of_the_same(observed: list[dict[str, Any]], tmp_path: pathlib.Path) -> None:
-    config = tmp_path / "headrace.toml"
-    config.write_text(CONFIG)
-    command = [program(), "diagram", "--format", "svg", "--config", str(config)]
-    picture = ElementTree.fromstring(subprocess.run(command, capture_output=True, check=True).stdout)
+def test_the_picture_is_a_drawing_of_the_same(config: pathlib.Path, observed: list[dict[str, Any]]) -> None:
+    picture = ElementTree.fromstring(diagram(config, "--format", "svg"))
     groups = picture.findall("{http://www.w3.org/2000/svg}g")
     arrows = [each for each in groups if str(each.get("class")).startswith("arrow ")]
     assert len(arrows) == sum(len(each["arrows"]) for each in observed)
