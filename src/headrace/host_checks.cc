@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <unistd.h>
@@ -70,6 +71,17 @@ void check_ssh(const HostGround& ground, std::vector<Finding>& out) {
   }
 }
 
+// rsyslog itself says nothing of a driver that is not there, and sends nothing.
+void check_forwarding(const HostGround& ground, std::vector<Finding>& out) {
+  const Config& config = ground.machine.config;
+  if (!ground.live() || config.host.logs_to.empty()) return;
+  std::error_code ignored;
+  for (const auto& each : std::filesystem::directory_iterator("/usr/lib", ignored))
+    if (std::filesystem::exists(each.path() / "rsyslog" / "lmnsd_gtls.so", ignored)) return;
+  out.push_back({"rsyslog", fmt::format("{}: rsyslog has no driver for TLS: apt-get install rsyslog-gnutls",
+                                        place_of(config, "host.logs_to"))});
+}
+
 }  // namespace
 
 Result<std::optional<host::Seen>> read_certificate(const HostGround& ground, std::string_view path) {
@@ -99,6 +111,7 @@ Result<std::vector<Finding>> run_checks(const HostGround& ground) {
     HR_TRY(scratch.remove_all("/check"));
   }
   check_ssh(ground, out);
+  check_forwarding(ground, out);
   ::rmdir(folder.c_str());
   return out;
 }

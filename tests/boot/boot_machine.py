@@ -17,8 +17,8 @@ from collections.abc import Iterator
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BOOT_WITHIN_S = 180.0
 PACKAGES = (
-    "systemd systemd-sysv dbus udev libpam-systemd nginx-light rsyslog chrony polkitd pkexec nftables "
-    "logrotate python3 python3-venv iproute2 curl ca-certificates openssl procps kmod librocksdb7.8 "
+    "systemd systemd-sysv dbus udev libpam-systemd nginx-light rsyslog rsyslog-gnutls chrony polkitd pkexec "
+    "nftables logrotate python3 python3-venv iproute2 curl ca-certificates openssl procps kmod librocksdb7.8 "
     "libexpat1 libsimdjson14 libtomlplusplus3 libfmt9 libprometheus-cpp-core1.0 libssl3 libjemalloc2"
 ).split()
 OUTSIDE, INSIDE = "10.77.0.1", "10.77.0.2"
