@@ -3,6 +3,7 @@
 #include "headrace/commands.h"
 #include "headrace/doctor_canary.h"
 #include "headrace/host_checks.h"
+#include "headrace/host_python.h"
 #include "host/activate.h"
 #include "host/apply.h"
 #include "host/certificate.h"
@@ -110,6 +111,7 @@ std::string activate_and_ask(const HostGround& ground, Duration window) {
   if (!changes) return changes.error().message;
   Commands commands = host::activation_of(ground.machine, *changes, running_instances(*ground.tools));
   watch(commands, window);
+  if (std::string wrong = bring_python_package(ground); !wrong.empty()) return wrong;
   for (const auto& command : commands)
     if (std::string wrong = run_command(*ground.tools, command); !wrong.empty()) return wrong;
   std::string wrong;

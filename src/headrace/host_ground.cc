@@ -2,6 +2,7 @@
 
 #include "codec/digest.h"
 #include "headrace/client_settings.h"
+#include "headrace/command.h"
 #include "headrace/config_file.h"
 #include "headrace/up_state.h"
 #include "host/render/host.h"
@@ -69,7 +70,8 @@ Result<HostGround> host_ground(const HostFlags& flags) {
   HR_ASSIGN(host::Tree tree, host::Tree::open(absolute(flags.root)));
   out.tree.emplace(std::move(tree));
   host::HostFacts facts = host::gather_facts(*out.tools, *out.tree, program());
-  facts.config_digest = codec::sha256_hex(text).substr(0, 16);
+  // With the program's version: an upgrade is a change, which the next apply makes.
+  facts.config_digest = codec::sha256_hex(std::string(kVersion) + "\n" + text).substr(0, 16);
   facts.config_text = text;
   HR_ASSIGN(out.machine, host::machine_of(config, facts));
   out.files = host::render_host(out.machine);

@@ -22,7 +22,7 @@ struct HostFacts {
   bool ec2 = false;
   bool ubuntu = false;  // rsyslog gives its rights away there; another pool of clocks
   std::string program = "/usr/bin/headrace";
-  std::string config_digest = {};  // of the configuration's text
+  std::string config_digest = {};  // of the configuration's text and the program's version
   std::string config_text = {};    // itself: roles read a copy, which changes with the other files
 };
 

@@ -84,7 +84,6 @@ def clock(root: pathlib.Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def apply(made: Machine) -> None:
     made.boot()
-    made.run("headrace", "python", "install", "/srv/shop/venv")
     done = made.run("headrace", "host", "apply", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
