@@ -233,7 +233,8 @@ def test_a_package_that_comes_again_leaves_what_runs_alone(host: Machine) -> Non
     host.run("dpkg", "--install", "/srv/headrace.deb")
     assert {unit: host.show(f"{unit}.service", "MainPID") for unit in units} == before
     # Of a program of another version the package would be another too.
-    host.run("sh", "-c", "rm -r /srv/shop/venv/lib/python3*/site-packages/headrace*; chown -R shop: /srv/shop/venv")
+    host.run("sh", "-c", "rm -r /srv/shop/venv/lib/python3*/site-packages/headrace*")
+    host.run("chown", "-R", "shop:", "/srv/shop/venv")
     assert host.run("headrace", "host", "apply").stdout.startswith("0 changed")
     package = "stat -c %U /srv/shop/venv/lib/python3*/site-packages/headrace"
     assert host.run("sh", "-c", package).stdout == "shop\n"
