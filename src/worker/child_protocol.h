@@ -91,13 +91,13 @@ Result<ChildMessage> parse_child_message(ByteView frame);
 
 struct RunCall {
   std::uint64_t ordinal = 1;  // of the job among those given to the child
-  Bytes id, task;
+  ByteView id, task;
   ByteView args, kwargs;  // JSON text
   ByteView event;         // JSON text; empty: none
   std::uint32_t attempt = 1;
   Duration timeout{};
   bool keep_result = true;
-  Bytes queue, request_id, traceparent;
+  ByteView queue, request_id, traceparent;
 };
 Bytes write_run(const RunCall& call);
 Bytes write_stop();

@@ -117,20 +117,20 @@ void Pool::learn_queue(Queue& queue) const {
 // only trigger.
 Pool::TaskSpecPtr Pool::find_task(const Held& held) const {
   const task::Job& job = held.job();
-  Bytes name = job.call.task;
+  const Bytes* name = &job.call.task;
   if (!job.event.empty()) {
     const auto configured = by_configuration_.find(job.configuration);
     const auto queued = by_trigger_queue_.find(queues_[held.queue].name);
     if (configured != by_configuration_.end()) {
-      name = configured->second;
+      name = &configured->second;
     } else if (queued != by_trigger_queue_.end() && queued->second.size() == 1) {
-      name = *queued->second.begin();
+      name = &*queued->second.begin();
     }
   }
-  const auto found = tasks_.find(name);
+  const auto found = tasks_.find(*name);
   if (found != tasks_.end()) return found->second;
   static const TaskSpecPtr kCanary = std::make_shared<const TaskSpec>(canary_task());
-  return name == kCanary->name ? kCanary : nullptr;
+  return *name == kCanary->name ? kCanary : nullptr;
 }
 
 void Pool::settle(Instant now) {

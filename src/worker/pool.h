@@ -182,8 +182,8 @@ class Pool {
     End end = End::kNone;
     Bytes result;
     int visibility_s = 0;
-    std::int64_t later = 0;        // it is sent again then, Unix ms; 0: it goes back
-    std::deque<Bytes> lines = {};  // the last that its attempt logged
+    std::int64_t later = 0;         // it is sent again then, Unix ms; 0: it goes back
+    std::vector<Bytes> lines = {};  // the last that its attempt logged
 
     const task::Job& job() const { return jobs[at]; }
     bool suspect() const { return unexplained > 0; }
@@ -268,7 +268,7 @@ class Pool {
   std::size_t room(const Queue& queue, Instant now) const;
   void cancel_receives(Instant now);
   void accept(Message&& message, std::size_t queue, Nanos asked, Instant now);
-  bool adopt(const Message& message, Nanos asked, Instant now);
+  void adopt(Held& held, const Message& message, Nanos asked, Instant now);
   Result<task::MessageJobs> read(const Message& message, const Queue& queue) const;
   void renew(Instant now);
   void renew_batch(std::size_t queue, std::span<Held* const> with, Instant now);

@@ -281,7 +281,7 @@ void Pool::finish_job(Held& held, Instant now) {
 }
 
 void Pool::keep_line(Held& held, const Bytes& line) {
-  if (held.lines.size() == kLinesKept) held.lines.pop_front();
+  if (held.lines.size() == kLinesKept) held.lines.erase(held.lines.begin());
   held.lines.push_back(line.substr(0, kLineBytesMax));
 }
 

@@ -106,9 +106,9 @@ void Pool::received(OpId id, Outcome<std::vector<Message>> messages, Instant now
 
 void Pool::accept(Message&& message, std::size_t queue, Nanos asked, Instant now) {
   ++counts_.received;
-  if (adopt(message, asked, now)) return;
+  const auto [place, fresh] = by_message_.try_emplace(message.id, next_held_);
+  if (!fresh) return adopt(held_.at(place->second), message, asked, now);
   const HeldId id = next_held_++;
-  by_message_[message.id] = id;
   ++before_run_;
   Held& held = held_[id];
   held.id = id;
@@ -152,10 +152,7 @@ Result<task::MessageJobs> Pool::read(const Message& message, const Queue& queue)
 }
 
 // The same message again while it is in hand: the newer receipt is the one that counts.
-bool Pool::adopt(const Message& message, Nanos asked, Instant now) {
-  const auto found = by_message_.find(message.id);
-  if (found == by_message_.end()) return false;
-  Held& held = held_.at(found->second);
+void Pool::adopt(Held& held, const Message& message, Nanos asked, Instant now) {
   // While its lease holds, only its return can have made it visible. Without one somebody else may get it.
   held.again = held.step == Step::kReturn && held.in_flight && now.boot < held.lease_end;
   held.message.receipt = message.receipt;
@@ -163,7 +160,6 @@ bool Pool::adopt(const Message& message, Nanos asked, Instant now) {
   renewed(held, asked);
   say(Severity::kNotice, "message_again", held);
   perform(held, now);
-  return true;
 }
 
 // ---- renewing
