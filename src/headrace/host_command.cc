@@ -132,6 +132,10 @@ int run_cloud(const HostFlags& flags, const host::CloudWishes& wishes, MakeCloud
 void add_cloud(CLI::App& line, host::CloudWishes& wishes) {
   line.add_option("--package", wishes.package, "Where the .deb is: https://... or s3://BUCKET/KEY")
       ->required();
+  line.add_option(
+      "--application", wishes.application,
+      "Where a .tar.gz of app.root is, the same way; its requirements.txt is installed into app.python's "
+      "environment");
 }
 
 }  // namespace

@@ -31,10 +31,12 @@ def program() -> str:
     return os.environ.get("HEADRACE_BIN", str(ROOT / "build" / "release" / "headrace"))
 
 
-def printed(folder: pathlib.Path, what: str, *more: str, package: str = PACKAGE) -> str:
-    config = folder / "headrace.toml"
-    config.write_text(CONFIG)
-    command = [program(), "host", what, "--config", str(config), "--package", package, *more]
+def printed(
+    folder: pathlib.Path, what: str, *more: str, package: str = PACKAGE, config: str = CONFIG
+) -> str:
+    file = folder / "headrace.toml"
+    file.write_text(config)
+    command = [program(), "host", what, "--config", str(file), "--package", package, *more]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -69,6 +71,40 @@ def test_the_commands_of_user_data_run_as_they_are_meant(tmp_path: pathlib.Path)
     assert calls[0].endswith(f"--output /run/headrace.deb {PACKAGE}")
 
 
+def test_an_application_is_unpacked_and_gets_what_it_needs(tmp_path: pathlib.Path) -> None:
+    """By the real tar and Python; the addresses and pip are stubs."""
+    root = tmp_path / "srv" / "shop"
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "tasks.py").write_text("# tasks\n")
+    (source / "requirements.txt").write_text("flask\n")
+    archive = tmp_path / "shop.tar.gz"
+    subprocess.run(["tar", "-czf", archive, "-C", source, "."], check=True)
+    config = CONFIG.replace('root = "/srv/shop"', f'root = "{root}"\npython = "{root}/venv/bin/python"')
+    where = ("--application", "https://packages.example/shop.tar.gz")
+    text = printed(tmp_path, "cloud-init", *where, config=config)
+    stubs = tmp_path / "stubs"
+    stubs.mkdir()
+    pip = f"{root}/venv/bin/pip"
+    venv = f'mkdir -p {root}/venv/bin; printf "#!/bin/sh\\necho pip \\$* >> {tmp_path}/calls\\n" > {pip}'
+    for name, does in {
+        "curl": f'case "$*" in *tar.gz*) cp {archive} {tmp_path}/run/application.tar.gz;; esac',
+        "python3": f"{venv}; chmod 755 {pip}",
+        "apt-get": ":",
+        "headrace": f"echo headrace $* >> {tmp_path}/calls",
+    }.items():
+        (stubs / name).write_text(f"#!/bin/bash\n{does}\n")
+        (stubs / name).chmod(0o755)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "headrace.deb").touch()
+    (command,) = user_data(text.replace("/run/", f"{tmp_path}/run/"))["runcmd"]
+    subprocess.run(command, env={"PATH": f"{stubs}:/usr/bin:/bin"}, check=True)
+    assert (root / "tasks.py").read_text() == "# tasks\n"
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls == [f"pip install --requirement {root}/requirements.txt", "headrace host apply"]
+    assert not list((tmp_path / "run").iterdir())
+
+
 def test_a_template_carries_the_same_user_data_and_is_yaml_too(tmp_path: pathlib.Path) -> None:
     text = printed(tmp_path, "cloudformation")
     template = json.loads(text)
@@ -84,6 +120,15 @@ def test_a_package_in_a_bucket_is_the_only_thing_that_the_role_may_read(tmp_path
     (statement,) = policy["PolicyDocument"]["Statement"]
     assert statement["Action"] == ["s3:GetObject"]
     assert statement["Resource"] == [{"Fn::Sub": "arn:${AWS::Partition}:s3:::packages/headrace.deb"}]
+
+
+def test_the_load_balancer_asks_for_health_where_nginx_answers(tmp_path: pathlib.Path) -> None:
+    resources = json.loads(printed(tmp_path, "cloudformation"))["Resources"]
+    for name, port in (("TargetHttp", 80), ("TargetHttps", 443)):
+        target = resources[name]["Properties"]
+        assert target["Port"] == port
+        assert (target["HealthCheckProtocol"], target["HealthCheckPath"]) == ("HTTP", "/_headrace/nginx")
+        assert target["Matcher"] == {"HttpCode": "204"}
 
 
 def test_what_a_shell_would_take_for_more_than_an_address_is_refused(tmp_path: pathlib.Path) -> None:

@@ -19,16 +19,15 @@ bool on_aws(const Machine& machine) {
 }
 
 // An address as it may stand in a shell's single quotes.
-Status check_package(const std::string& address) {
+Status check_address(const std::string& address, std::string_view option) {
   const bool known = address.starts_with("https://") || address.starts_with("s3://");
   const bool plain = std::ranges::all_of(address, [](char c) {
     return std::string_view("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/?&=%+@")
         .contains(c);
   });
   if (known && plain && address.size() <= 2'048) return {};
-  return fail(
-      Errc::kInvalid,
-      fmt::format("--package \"{}\": an address of the .deb, https://... or s3://BUCKET/KEY", address));
+  return fail(Errc::kInvalid,
+              fmt::format("{} \"{}\": an address, https://... or s3://BUCKET/KEY", option, address));
 }
 
 Status check_names(const std::vector<std::string>& names, std::string_view option) {
@@ -50,9 +49,34 @@ std::vector<std::string> buckets_of(const Machine& machine, const CloudWishes& w
   return out;
 }
 
-std::string fetch(const std::string& package) {
-  if (package.starts_with("s3://")) return fmt::format("aws s3 cp '{}' /run/headrace.deb", package);
-  return fmt::format("curl --fail --silent --show-error --location --output /run/headrace.deb '{}'", package);
+bool in_s3(const std::string& address) { return address.starts_with("s3://"); }
+
+std::string fetch(const std::string& address, std::string_view to) {
+  if (in_s3(address)) return fmt::format("aws s3 cp '{}' {}", address, to);
+  return fmt::format("curl --fail --silent --show-error --location --output {} '{}'", to, address);
+}
+
+// A folder of its own, an environment where there is none, and what it says that it needs.
+Result<std::string> bring_application(const Machine& machine, const CloudWishes& wishes) {
+  if (wishes.application.empty()) return "";
+  HR_TRY(check_address(wishes.application, "--application"));
+  const Config& config = machine.config;
+  constexpr std::string_view kPrograms = "/bin/python";
+  const std::size_t at = config.app.python.rfind(kPrograms);
+  if (!config.app.python.starts_with('/') || at == 0 || at == std::string::npos)
+    return fail(
+        Errc::kInvalid,
+        fmt::format("{}: with --application it must be in an environment of its own, as {}/venv/bin/python",
+                    place_of(config, "app.python"), config.app.root));
+  return fmt::format(R"(
+      {0}
+      mkdir -p '{1}'
+      tar -xzf /run/application.tar.gz --no-same-owner -C '{1}'
+      rm /run/application.tar.gz
+      test -e '{2}' || python3 -m venv '{3}'
+      test ! -e '{1}/requirements.txt' || '{3}/bin/pip' install --requirement '{1}/requirements.txt')",
+                     fetch(wishes.application, "/run/application.tar.gz"), config.app.root, config.app.python,
+                     config.app.python.substr(0, at));
 }
 
 // --- the template, piece by piece: one function a resource
@@ -169,8 +193,10 @@ class Template {
       statement({"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"}, object_arns);
       statement({"s3:ListBucket", "s3:GetBucketNotification"}, bucket_arns);
     }
-    if (wishes_.package.starts_with("s3://"))
-      statement({"s3:GetObject"}, {arn("s3", std::string_view(wishes_.package).substr(5))});
+    std::vector<std::string> files;
+    for (const std::string* each : {&wishes_.package, &wishes_.application})
+      if (in_s3(*each)) files.push_back(arn("s3", std::string_view(*each).substr(5)));
+    if (!files.empty()) statement({"s3:GetObject"}, files);
   }
 
   void role() {
@@ -178,7 +204,7 @@ class Template {
         .key("AssumeRolePolicyDocument")
         .raw(R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",)"
              R"("Principal":{"Service":"ec2.amazonaws.com"}}]})");
-    if (on_aws(machine_) || wishes_.package.starts_with("s3://")) {
+    if (on_aws(machine_) || in_s3(wishes_.package) || in_s3(wishes_.application)) {
       json_.key("Policies").begin_array().begin_object().field("PolicyName", "headrace");
       json_.key("PolicyDocument")
           .begin_object()
@@ -371,13 +397,14 @@ std::vector<std::string> cloud_queues(const Machine& machine, const CloudWishes&
 
 // The configuration travels encoded: no byte of it means something to YAML or to a shell.
 Result<std::string> cloud_init(const Machine& machine, const CloudWishes& wishes) {
-  HR_TRY(check_package(wishes.package));
-  const bool s3 = wishes.package.starts_with("s3://");
+  HR_TRY(check_address(wishes.package, "--package"));
+  HR_ASSIGN(const std::string application, bring_application(machine, wishes));
+  const bool s3 = in_s3(wishes.package) || in_s3(wishes.application);
+  const bool https = !in_s3(wishes.package) || (!wishes.application.empty() && !in_s3(wishes.application));
   std::string out = fmt::format(R"(#cloud-config
 package_update: true
 packages:
-  - {}
-  - python3-venv
+{}{}  - python3-venv
 write_files:
   - path: /etc/headrace/headrace.toml
     permissions: "0644"
@@ -389,11 +416,12 @@ runcmd:
     - |
       {}
       apt-get install --yes --option Dpkg::Options::=--force-confold /run/headrace.deb
-      rm /run/headrace.deb
+      rm /run/headrace.deb{}
       headrace host apply
 )",
-                                s3 ? "awscli" : "curl", codec::base64_encode(machine.facts.config_text),
-                                fetch(wishes.package));
+                                s3 ? "  - awscli\n" : "", https ? "  - curl\n" : "",
+                                codec::base64_encode(machine.facts.config_text),
+                                fetch(wishes.package, "/run/headrace.deb"), application);
   if (out.size() > kUserDataBytesMax)
     return fail(Errc::kLimit,
                 fmt::format("user data of {} bytes; EC2 takes {}: put the configuration into a package "

@@ -156,6 +156,13 @@ TEST(Cloud, an_address_that_a_shell_could_take_for_more_is_refused) {
     EXPECT_EQ(cloud_init(machine(true), {.package = bad}).error().code, Errc::kInvalid) << bad;
   EXPECT_THAT(*cloud_init(machine(true), {.package = "s3://bucket/h.deb"}),
               HasSubstr("aws s3 cp 's3://bucket/h.deb'"));
+  for (const char* bad : {"shop.tar.gz", "https://x/'; reboot; '"})
+    EXPECT_EQ(cloud_init(machine(true), {.package = kWishes.package, .application = bad}).error().code,
+              Errc::kInvalid)
+        << bad;
+  const CloudWishes whole{.package = kWishes.package, .application = "s3://bucket/shop.tar.gz"};
+  EXPECT_EQ(cloud_init(machine(true), whole).error().code, Errc::kInvalid)
+      << "app.python is the distribution's own";
   EXPECT_EQ(cloudformation(machine(true), {.package = kWishes.package, .queues = {"a/*"}}).error().code,
             Errc::kInvalid);
 }
