@@ -153,6 +153,7 @@ void Pool::drain(Duration at_most, Instant now) {
   Duration longest = 0ms;
   for (const auto& [id, held] : held_) {
     if (held.step == Step::kGiven) longest = std::max(longest, held.spec->timeout);
+    if (held.step > Step::kGiven) longest = std::max(longest, at_most);  // what it became is being told
   }
   if (!draining_) say(Severity::kNotice, "draining", {{"held", std::to_string(held_.size())}});
   draining_ = true;

@@ -13,6 +13,7 @@ constexpr Duration kRenewAhead = 5s;      // what is due this soon goes along in
 constexpr Duration kRenewAgain = 2s;      // after a failed renewal
 constexpr Duration kReceiveBackoff = 200ms;
 constexpr std::uint32_t kBackoffDoublings = 5;
+constexpr Nanos kSoon = std::chrono::milliseconds(50);
 
 }  // namespace
 
@@ -34,8 +35,8 @@ std::size_t Pool::room(const Queue& queue, Instant now) const {
     room += deep - std::min(deep, child.given.size());
   }
   room -= std::min(room, before_run_);
-  // Fewer and larger requests: half of what there is may go before the next one.
-  return idle || room * 2 >= most ? room : 0;
+  // Fewer and larger requests: half of what there is may go before the next one, where that is soon.
+  return idle || room * 2 >= most || queue.typical > kSoon ? room : 0;
 }
 
 void Pool::receive_more(Instant now) {

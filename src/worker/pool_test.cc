@@ -64,6 +64,12 @@ TEST_F(MixedQueue, as_many_are_asked_for_as_run_at_once_while_only_such_come) {
   EXPECT_EQ(next<Receive>().max, 99);
 }
 
+TEST_F(MixedQueue, all_that_may_run_at_once_do_though_they_come_one_by_one_and_take_long) {
+  for (int i = 1; i <= 100; ++i) receive({nap(i)});
+  EXPECT_EQ(pool_->status().children.front().running, 100U);
+  EXPECT_FALSE(maybe<Receive>());
+}
+
 TEST_F(MixedQueue, one_that_runs_alone_among_them_and_no_more_is_asked_for) {
   receive({nap(1), {"m", "r", envelope(), 1}});
   EXPECT_FALSE(maybe<Receive>());
@@ -481,6 +487,24 @@ TEST_F(Bench, what_arrives_while_draining_goes_back_at_once) {
   pool_->visibility_changed(back.op, std::vector<Outcome<void>>{{}}, now());
   pool_->child_ended(next<WriteFrame>().child, {}, now());
   EXPECT_EQ(next<Exit>().how, Exit::How::kDone);
+}
+
+TEST_F(Bench, what_is_being_told_when_the_drain_begins_has_all_of_its_time) {
+  receive(envelope());
+  said(next<WriteFrame>().child, R"({"op":"done","id":"j","result":1})");
+  const auto put = next<PutObject>();
+  pool_->drain(30s, now());
+  pool_->finished(put.op, std::unexpected(Failure{}), now());
+  std::optional<PutObject> again;
+  for (int i = 0; i < 19; ++i) {  // the store is gone for 12 s
+    later(1s);
+    again = maybe<PutObject>();
+    if (again && i >= 12) break;
+    if (again) pool_->finished(again->op, std::unexpected(Failure{}), now());
+  }
+  ASSERT_TRUE(again);
+  pool_->finished(again->op, Bytes(), now());
+  next<DeleteMessages>();
 }
 
 TEST_F(Bench, an_envelope_of_another_version_is_a_dead_letter) {

@@ -73,6 +73,7 @@ class World {
     std::uint32_t receives = 0;
     std::int64_t visible_at = 0;
     Bytes receipt;
+    bool leased = false;  // not given back since it was received
   };
   std::map<Bytes, Bytes> objects;
   std::multimap<Bytes, Bytes> dead;  // job -> reason
@@ -149,6 +150,9 @@ class World {
   void check_deleted(const Message& message);
   void check_mark(const Bytes& text);
   void check_lease(const Bytes& job);
+  void check_reason(const Bytes& job);
+  void excuse(const Bytes& job);
+  void lease_ran_out(const Message& message);
   static Bytes done_frame(const Bytes& job, std::int64_t took);
   void said(Pool& pool, ChildId child, ByteView frame);
 
@@ -156,6 +160,8 @@ class World {
   const Plant plant_;
   std::vector<Bytes> sent_;       // ids of tasks
   std::map<Bytes, int> cut_off_;  // job -> runs that ended without a word, and marks that say "started"
+  std::map<Bytes, int> excuses_;  // job -> reasons to run it once more; a run is one at most
+  std::map<Bytes, int> copies_;   // job -> messages that carry it, where that is more than one
   std::mt19937_64 random_;
   Chances chances_;
   std::int64_t now_ = 0;

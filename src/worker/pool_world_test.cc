@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace hr::worker::testing {
 namespace {
@@ -53,7 +54,9 @@ void World::send_task(const Bytes& id, bool keep) {
       R"({{"headrace":1,"id":"{}","task":"app.{}","args":[],"kwargs":{{}},"sent":{},"keep_result":{}}})", id,
       quick ? "quick" : "work", now_ + 1, keep);
   send(body);
-  if (chance(chances_.duplicate)) send(body);
+  if (!chance(chances_.duplicate)) return;
+  copies_[id] = 2;
+  send(body);
 }
 
 std::size_t World::messages_left() const {
@@ -107,7 +110,9 @@ void World::boot(std::size_t host) {
 // kill -9 of the parent: its children go with it.
 void World::die(std::size_t host) {
   for (const auto& [id, process] : hosts_[host].processes) {
-    if (!process.job.empty()) ++cut_off_[process.job];
+    if (process.job.empty()) continue;
+    ++cut_off_[process.job];
+    excuse(process.job);
   }
   hosts_[host] = {};
   hosts_[host].life = next_life_++;
@@ -185,6 +190,7 @@ void World::poll(std::size_t host, Lives life, Receive action, std::int64_t unti
   for (Message& message : queues_[action.queue]) {
     if (message.visible_at > now_ || static_cast<int>(taken.size()) >= action.max) continue;
     if (gone) break;
+    if (std::exchange(message.leased, true)) lease_ran_out(message);
     ++message.receives;
     message.visible_at = now_ + kVisibility;
     message.receipt = "r" + std::to_string(next_receipt_++);
@@ -207,6 +213,7 @@ Outcome<void> World::change_visibility(std::size_t queue, const Visibility& entr
     if (message.receipt != entry.receipt) continue;
     if (message.visible_at <= now_) break;
     message.visible_at = now_ + entry.seconds * 1'000;
+    message.leased = entry.seconds * 1'000 == kVisibility;  // renewed
     return {};
   }
   return std::unexpected(Failure{Failure::Kind::kLost, "MessageNotInflight"});
@@ -380,7 +387,10 @@ void World::end_process(std::size_t host, ChildId child, ChildEnd how) {
   if (found == hosts_[host].processes.end()) return;
   const Process process = std::move(found->second);
   hosts_[host].processes.erase(found);
-  if (!process.job.empty()) ++cut_off_[process.job];
+  if (!process.job.empty()) {
+    ++cut_off_[process.job];
+    excuse(process.job);
+  }
   how.begun = plant_ == Plant::kAllBegun ? ~0ULL : process.begun;
   tell(host, now_ + between(1, 20), [this, child, how, process](Pool& pool) {
     if (plant_ == Plant::kAllDone) {
@@ -446,6 +456,7 @@ void World::told_to_end(std::size_t host, ChildId child, const Bytes& job) {
     const auto found = hosts_[host].processes.find(child);
     if (found == hosts_[host].processes.end() || found->second.run != run || found->second.job != job) return;
     found->second.job.clear();
+    excuse(job);
     const Bytes frame =
         fmt::format(R"({{"op":"failed","id":"{}","type":"C","message":"m","retry":true}})", job);
     tell(host, now_ + 1, [this, child, frame](Pool& pool) { said(pool, child, frame); });
@@ -477,6 +488,23 @@ void World::check_lease(const Bytes& job) {
   broke(job + " begins after its lease");
 }
 
+// A run that failed, or was cut off, or whose message came again because its lease ran out.
+void World::excuse(const Bytes& job) {
+  if (excuses_[job] < runs_begun[job]) ++excuses_[job];
+}
+
+void World::lease_ran_out(const Message& message) {
+  const auto read = task::read_message(message.body, std::to_string(message.id));
+  if (!read) return;
+  for (const task::Job& job : read->jobs) excuse(job.call.id);
+}
+
+void World::check_reason(const Bytes& job) {
+  const auto copies = copies_.find(job);
+  const int free = copies == copies_.end() ? 1 : copies->second;
+  if (runs_begun[job] > free + excuses_[job]) broke(job + " runs once more without a reason");
+}
+
 void World::begin_run(std::size_t host, ChildId child, const Bytes& job) {
   for (const Host& there : hosts_) {
     for (const auto& [id, process] : there.processes) {
@@ -488,6 +516,7 @@ void World::begin_run(std::size_t host, ChildId child, const Bytes& job) {
   process.job = job;
   process.run = next_run_++;
   ++runs_begun[job];
+  check_reason(job);
   const int draw = static_cast<int>(random_() % 1000);
   if (draw < chances_.task_hangs) return;  // its time limit or its lease ends it
   const bool crashes = draw < chances_.task_hangs + chances_.task_crashes;
@@ -502,7 +531,11 @@ void World::begin_run(std::size_t host, ChildId child, const Bytes& job) {
        if (found == hosts_[host].processes.end() || found->second.run != run) return;
        if (crashes) return end_process(host, child, {.signal = 11});
        found->second.job.clear();
-       if (!fails) ++runs_done[job];
+       if (fails) {
+         excuse(job);
+       } else {
+         ++runs_done[job];
+       }
        const Bytes frame =
            fails ? fmt::format(R"({{"op":"failed","id":"{}","type":"E","message":"m","retry":true}})", job)
                  : done_frame(job, takes);

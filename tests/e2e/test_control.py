@@ -341,3 +341,33 @@ def test_what_the_control_socket_does_not_understand_changes_nothing(place: Plac
     assert ask("POST", "/handed-over") == 403, "no successor was started"
     assert ask("GET", "/rest") == ask("DELETE", "/status") == ask("POST", "/status") == 404
     assert not worker.status()["resting"] and not worker.status()["draining"]
+
+
+def test_every_command_answers_with_one_json_object(place: Place) -> None:
+    worker = started(place, NAP + BAD).worker()
+    done, bad, other = place.send("nap"), place.send("bad", "x"), place.send("bad", "y")
+    place.result(done), place.result(bad), place.result(other)
+    until(lambda: len(told(place, "dead", "list")["dead"]) == 2)
+    waits = str(uuid.uuid4())
+    for words in (
+        ("workers",),
+        ("top",),
+        ("jobs",),
+        ("jobs", done),
+        ("queues",),
+        ("dead", "list"),
+        ("dead", "show", bad),
+        ("dead", "retry", "--job", bad),
+        ("dead", "purge", "--job", other),
+        ("pause", "default"),
+        ("resume", "default"),
+        ("drain",),
+        ("resume", "--pool", "default"),
+        ("cancel", waits),
+        ("log-level", "debug"),
+        ("reload",),
+    ):
+        answer = run(place, *words, "--json")
+        assert (answer.returncode, answer.stderr) == (0, ""), words
+        assert isinstance(json.loads(answer.stdout), dict), words
+    assert worker.process.wait(60) == 0, "another one has its place"

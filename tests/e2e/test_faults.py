@@ -347,3 +347,41 @@ def test_the_last_log_lines_of_what_died_are_kept(place: Place) -> None:
     assert len(log) == 20 and log[-1] == "info step 49"
     shown = place.headrace("dead", "show", job).stdout
     assert "step 49" in shown and "step 29" not in shown
+
+
+# ---- async handlers
+
+
+def test_a_blocked_event_loop_is_ended_by_its_jobs_hard_limit(place: Place) -> None:
+    """Those beside it on that loop begin again, and nobody is blamed for them."""
+    source = (
+        "import asyncio\n"
+        "@headrace.task(retries=0, timeout=1)\nasync def spin() -> None:\n    while True:\n        pass\n"
+        "@headrace.task(retries=3)\nasync def beside() -> int:\n"
+        "    await asyncio.sleep(0.5)\n    return headrace.current().attempt\n"
+    )
+    worker = started(place, source).worker()
+    jobs = [place.send("beside") for _ in range(3)]
+    job = place.send("spin")
+    letter = place.dead_letter()
+    assert (letter["headrace-job"], letter["headrace-reason"]) == (job, "timeout")
+    assert all(place.result(beside)["state"] == "done" for beside in jobs)
+    goes_on(place)
+    assert worker.status()["counts"]["dead"] == 1
+
+
+def test_async_handlers_of_a_child_are_never_more_than_its_concurrency(place: Place) -> None:
+    source = (
+        "import asyncio\nnow = most = 0\n"
+        "@headrace.task\nasync def count() -> int:\n"
+        "    global now, most\n    now += 1\n    most = max(most, now)\n"
+        "    with open('begun', 'a') as begun:\n        begun.write('x')\n"
+        "    while not os.path.exists('go'):\n        await asyncio.sleep(0.01)\n"
+        "    now -= 1\n    return most\n"
+    )
+    started(place, source, "processes = 1\nconcurrency = 3").worker()
+    jobs = [place.send("count") for _ in range(12)]
+    begun = place.folder / "begun"
+    until(lambda: begun.exists() and begun.read_text() == "xxx")
+    (place.folder / "go").touch()
+    assert max(place.result(job)["result"] for job in jobs) == 3
