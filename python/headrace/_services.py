@@ -63,6 +63,8 @@ class Services:
         self._sqs = _native.Client(sqs.endpoint, sqs.region, sqs.keys)
         self._s3 = self._sqs if s3 == sqs else _native.Client(s3.endpoint, s3.region, s3.keys)
         self._skew = 0.0  # of the clock, as it was last told
+        # Headrace's own store, which does a send under the same x-headrace-dedup-id once.
+        self.knows_sends = False
 
     # ---- SQS, JSON 1.0
 
@@ -75,6 +77,7 @@ class Services:
         ]
         answer = self._repeat("sqs", "POST", "/", "", fixed + (headers or []), body, _sqs_error)
         # Headrace's own store takes larger batches from who asks, and says how large.
+        self.knows_sends = BATCH_HEADER in answer.headers
         self.batch_max = min(int(answer.headers.get(BATCH_HEADER, BATCH_MAX)), BATCH_ASKED)
         return dict(json.loads(answer.body or b"{}"))
 
@@ -96,6 +99,10 @@ class Services:
 
     def forget_queue(self, queue: str) -> None:
         self._queue_urls.pop(queue, None)
+
+    def now_ms(self) -> int:
+        """The time by SQS's clock, as far as it has told that it differs from this host's."""
+        return time.time_ns() // 1_000_000 + round(1000 * self._sqs.skew)
 
     # ---- S3
 

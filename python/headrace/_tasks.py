@@ -69,9 +69,12 @@ class Task(Generic[P, R]):
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Sends the call to a worker. When this returns, the job is on disk."""
         self._check_sendable()
-        at = Moment()
-        (call,) = calls_of(self, [arguments_text(self, args, kwargs)], at)
-        return self._send_one(services(), call, at)
+        text = arguments_text(self, args, kwargs)
+        to = services()
+        to.queue_url(self._queue)  # NotFound; and its answer tells of a clock that is wrong
+        at = Moment(to)
+        (call,) = calls_of(self, [text], at)
+        return self._send_one(to, call, at)
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`delay` for async code."""
@@ -83,7 +86,6 @@ class Task(Generic[P, R]):
         self._check_sendable()
         if self.options.id:
             raise ValueError("using(id=) names one job; many() sends several")
-        at = Moment()
         checked = [
             arguments_text(self, arguments, {})
             if type(arguments) is tuple
@@ -95,7 +97,8 @@ class Task(Generic[P, R]):
         if not checked:
             return []
         to = services()
-        to.queue_url(self._queue)  # its answer tells how large a batch may be
+        to.queue_url(self._queue)  # its answer tells how large a batch may be, and of a clock that is wrong
+        at = Moment(to)
         made = calls_of(self, checked, at)
         if self.options.delay > DELAY_IN_QUEUE_MAX:
             return [self._put_later(to, call, at) for call in made]
@@ -155,8 +158,10 @@ class Task(Generic[P, R]):
             arguments = ("SendMessage", {"QueueUrl": url} | members, [("x-headrace-dedup-id", call.id)])
             try:
                 to.sqs(*arguments)
-            except Unavailable:  # whether it was done is not known: under this id the store does it once
-                time.sleep(SEND_AGAIN_AFTER)
+            except Unavailable:  # whether it was done is not known
+                if not to.knows_sends:
+                    raise
+                time.sleep(SEND_AGAIN_AFTER)  # under this id the store does it once
                 to.sqs(*arguments)
 
         self._to_queue(to, send)
@@ -164,7 +169,6 @@ class Task(Generic[P, R]):
 
     def _put_later(self, to: Services, call: Call, at: Moment) -> Job[R]:
         """An object whose put is the send: workers send the message when its time is near."""
-        to.queue_url(self._queue)  # NotFound here, and not only then
         due = at.ms + 1000 * self.options.delay
         minute = time.strftime("%Y%m%d%H%M", time.gmtime(due // 1000))
         later = {"v": 1, "queue": self._queue, "due": due, "message": call.message(to)}
@@ -230,8 +234,8 @@ class Task(Generic[P, R]):
 class Moment:
     """When a call is sent, and on whose behalf."""
 
-    def __init__(self) -> None:
-        self.ms = time.time_ns() // 1_000_000
+    def __init__(self, to: Services) -> None:
+        self.ms = to.now_ms()
         parent = _trace.here()
         traced = f',"traceparent":"{parent}"' if parent else ""
         self.trace = f'{{"request_id":{json.dumps(usable_request_id(request_id.get()))}{traced}}}'

@@ -353,7 +353,10 @@ PyObject* request_method(PyObject* self, PyObject* arguments) {
     const Lesson lesson = lesson_of(request, *answer.response, answer.signed_at);
     const bool keys = lesson.keys_refused && state.aws != nullptr;
     if (keys) state.aws->keys()->refused(answer.used, wall() + state.skew);
-    if (lesson.skew) state.skew = *lesson.skew;
+    if (lesson.skew) {
+      state.skew = *lesson.skew;
+      if (state.aws) state.aws->keys()->clock_moved(wall() + state.skew);
+    }
     if (keys || lesson.skew) {
       keep_idle(state, answer);
       answer = send(state, request, deadline);

@@ -30,4 +30,9 @@ void BlockingKeys::refused(const codec::Credentials& credentials, Time now) {
   keeper_.refused(credentials, now, random_());
 }
 
+void BlockingKeys::clock_moved(Time now) {
+  const std::scoped_lock lock(mutex_);
+  keeper_.clock_moved(now, random_());
+}
+
 }  // namespace hr::remote

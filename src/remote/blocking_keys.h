@@ -22,6 +22,7 @@ class BlockingKeys {
   // The search's error where there are none, kTimeout.
   Result<codec::Credentials> get(Time now, std::chrono::steady_clock::time_point deadline);
   void refused(const codec::Credentials& credentials, Time now);
+  void clock_moved(Time now);
 
  private:
   void search(std::unique_lock<std::mutex>& lock, Time now);

@@ -34,24 +34,24 @@ Time next_search(Time expires, Time now, std::uint64_t random) {
 
 const Keys* KeyKeeper::usable(Time now) const {
   if (!keys_ || (bad_ && keys_->credentials == *bad_)) return nullptr;
-  return !keys_->expires || keys_->outlive || now < *keys_->expires ? &*keys_ : nullptr;
+  return !keys_->expires || keys_->outlive || late_ || now < *keys_->expires ? &*keys_ : nullptr;
 }
 
 void KeyKeeper::found(Keys keys, Time now, std::uint64_t random) {
   searching_ = false;
-  if (keys.expires && *keys.expires <= now && !keys.outlive) {
-    return failed({Errc::kUnavailable, keys.source + " gives keys that have run out"}, now, random);
-  }
+  const bool late = keys.expires && *keys.expires <= now && !keys.outlive;
   // The same again: a service may come to know them, so they are tried once more, but not at once.
   const bool same = bad_ && keys.credentials == *bad_;
-  if (same && failures_ == 0) {
-    return failed({Errc::kUnavailable, keys.source + " gives the same keys again, which a service refused"},
-                  now, random);
+  if ((same && failures_ == 0) || (late && usable(now) != nullptr && !late_)) {
+    const ByteView what =
+        late ? " gives keys that have run out" : " gives the same keys again, which a service refused";
+    return failed({Errc::kUnavailable, keys.source + Bytes(what)}, now, random);
   }
   failures_ = same ? failures_ + 1 : 0;
   bad_.reset();
   error_.reset();
   keys_ = std::move(keys);
+  late_ = late;
   next_ = keys_->expires ? next_search(*keys_->expires, now, random) : Time::max();
 }
 
@@ -59,6 +59,15 @@ void KeyKeeper::failed(Error error, Time now, std::uint64_t random) {
   searching_ = false;
   error_ = std::move(error);
   next_ = now + pause_after(failures_++, random);
+}
+
+void KeyKeeper::clock_moved(Time now, std::uint64_t random) {
+  if (!keys_ || bad_ || error_) {
+    next_ = std::min(next_, now + pause_after(failures_, random));
+    return;
+  }
+  late_ = keys_->expires && *keys_->expires <= now && !keys_->outlive;
+  if (keys_->expires) next_ = next_search(*keys_->expires, now, random);
 }
 
 void KeyKeeper::refused(const codec::Credentials& credentials, Time now, std::uint64_t random) {

@@ -80,6 +80,37 @@ TEST(KeyKeeper, keys_of_the_instance_are_used_past_their_end_when_no_others_are_
   EXPECT_EQ(keeper.usable(kStart)->credentials.access_key, "a");
 }
 
+TEST(KeyKeeper, keys_that_seem_to_have_run_out_are_tried_and_kept_when_it_was_the_clock) {
+  KeyKeeper keeper;
+  const Time ahead = kStart + 2h;
+  keeper.found(keys("a", 1h), ahead, kLeast);
+  ASSERT_TRUE(keeper.usable(ahead));
+  EXPECT_FALSE(keeper.wants_search(ahead));
+  keeper.clock_moved(kStart, kLeast);  // a service has told
+  EXPECT_TRUE(keeper.usable(kStart));
+  EXPECT_FALSE(keeper.wants_search(kStart + 44min));
+  EXPECT_TRUE(keeper.wants_search(kStart + 45min));
+  EXPECT_EQ(keeper.usable(kStart + 1h), nullptr) << "now they have";
+}
+
+TEST(KeyKeeper, keys_that_ran_out_are_told_when_a_service_has_refused_them) {
+  KeyKeeper keeper;
+  keeper.found(keys("a", -1h), kStart, kLeast);
+  keeper.refused(keys("a", -1h).credentials, kStart, kLeast);
+  EXPECT_EQ(keeper.usable(kStart), nullptr);
+  ASSERT_TRUE(keeper.wants_search(kStart));
+  keeper.found(keys("a", -1h), kStart, kLeast);
+  EXPECT_EQ(keeper.usable(kStart), nullptr);
+  EXPECT_EQ(keeper.error()->message, "a test gives keys that have run out");
+}
+
+TEST(KeyKeeper, a_search_that_failed_by_a_clock_ahead_is_not_put_off_by_setting_it_back) {
+  KeyKeeper keeper;
+  keeper.failed(down(), kStart + 2h, kLeast);
+  keeper.clock_moved(kStart, kLeast);
+  EXPECT_TRUE(keeper.wants_search(kStart + 5min));
+}
+
 TEST(KeyKeeper, refused_keys_are_looked_for_again_at_once_and_then_not_at_once) {
   KeyKeeper keeper;
   keeper.found(keys("a", std::nullopt), kStart, kLeast);

@@ -39,6 +39,7 @@ class KeySource {
   void refused(const codec::Credentials& credentials, Time now) {
     keeper_.refused(credentials, now, random_());
   }
+  void clock_moved(Time now) { keeper_.clock_moved(now, random_()); }
 
  private:
   struct Thread;

@@ -84,6 +84,19 @@ net::Task<Answer<TaggedObject>> S3::get_tagged(Bytes bucket, Bytes key, CallOpti
   co_return TaggedObject{.body = std::move(answer->body), .etag = etag != nullptr ? *etag : Bytes()};
 }
 
+net::Task<Answer<void>> S3::touch(Bytes bucket, Bytes key, CallOptions options) {
+  const Bytes path = path_of(bucket, key);
+  const auto answer = co_await call({.service = {},
+                                     .method = "PUT",
+                                     .path = path,
+                                     .headers = {{"content-type", "application/json"},
+                                                 {"x-amz-copy-source", path},
+                                                 {"x-amz-metadata-directive", "REPLACE"}}},
+                                    std::move(options));
+  if (!answer) co_return std::unexpected(answer.error());
+  co_return Answer<void>();
+}
+
 net::Task<Answer<void>> S3::erase(Bytes bucket, Bytes key, CallOptions options) {
   const auto answer =
       co_await call({.service = {}, .method = "DELETE", .path = path_of(bucket, key)}, std::move(options));

@@ -42,6 +42,8 @@ class S3 {
   net::Task<Answer<Bytes>> put(PutCall call, CallOptions options = {});  // the ETag
   net::Task<Answer<Bytes>> get(Bytes bucket, Bytes key, CallOptions options = {});  // at most 64 MiB
   net::Task<Answer<TaggedObject>> get_tagged(Bytes bucket, Bytes key, CallOptions options = {});
+  // Copied onto itself: the same bytes, written now.
+  net::Task<Answer<void>> touch(Bytes bucket, Bytes key, CallOptions options = {});
   net::Task<Answer<void>> erase(Bytes bucket, Bytes key, CallOptions options = {});
   net::Task<Answer<ListPage>> list(Bytes bucket, Bytes prefix, Bytes after = {}, CallOptions options = {});
   net::Task<Answer<std::vector<wire::S3QueueRule>>> notifications(Bytes bucket, CallOptions options = {});

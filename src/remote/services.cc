@@ -156,10 +156,14 @@ net::Task<void> Services::pause(Duration time) {
 
 net::Task<Status> Services::wait_for_turn(const Request& request, Nanos deadline) {
   const Nanos here = clock_.boottime();
-  const bool waits = request.pace != Pace::kNone;
-  const auto turn = effort_of(request).pacer.reserve(here, waits ? deadline : Nanos::max());
+  Pacer& pacer = effort_of(request).pacer;
+  if (request.pace == Pace::kNone) {
+    pacer.sent(here);
+    co_return Status();
+  }
+  const auto turn = pacer.reserve(here, deadline);
   if (!turn) co_return fail(Errc::kBusy, "not sent: the service takes no more requests than it gets");
-  if (waits && *turn > here) co_await pause(std::chrono::ceil<Duration>(*turn - here));
+  if (*turn > here) co_await pause(std::chrono::ceil<Duration>(*turn - here));
   co_return Status();
 }
 
@@ -227,6 +231,7 @@ bool Services::learn(const Request& request, const codec::Response& response, co
                                           "service's time meanwhile")}});
   }
   skew_ = *skew;
+  if (keys_) keys_->clock_moved(now());
   return true;
 }
 

@@ -106,6 +106,8 @@ class Services {
   const RequestCounts& counts() const { return counts_; }
   hr::Log log() const { return log_; }
   const os::Clock& clock() const { return clock_; }
+  // By the services' clock, as far as they have told that it differs from this host's.
+  Time now() const { return clock_.wall() + skew_; }
   net::Runtime& runtime() { return runtime_; }
 
  private:
@@ -129,7 +131,6 @@ class Services {
   };
   Effort& effort_of(const Request& request) { return request.service == "s3" ? s3_effort_ : sqs_effort_; }
   net::Task<void> pause(Duration time);
-  Time now() const { return clock_.wall() + skew_; }
 
   net::Runtime& runtime_;
   const os::Clock& clock_;

@@ -54,7 +54,7 @@ struct SendCall {
 // says so (OverLimit), a FIFO queue answers with nothing, as if it were empty. Pure.
 class InFlightWatch {
  public:
-  static constexpr std::int64_t kFifoMax = 20'000;  // standard queues: 120,000
+  static constexpr std::int64_t kFifoMax = 120'000;  // older texts say 20,000
 
   // After a receive that brought nothing from a FIFO queue: whether its counts should be looked at.
   bool wants_look(const Bytes& queue_url, bool nothing, Nanos now);

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace hr::remote {
 namespace {
 
 // As in AWS's SDKs.
 constexpr double kRateMin = 0.5, kSmooth = 0.8, kBeta = 0.7, kScale = 0.4;
+constexpr double kDebtMax = 2;  // seconds that requests outside the pace may keep those in it waiting
 
 double seconds(Nanos t) { return std::chrono::duration<double>(t).count(); }
 
@@ -30,6 +32,12 @@ std::optional<Nanos> Pacer::reserve(Nanos now, Nanos latest) {
   if (turn >= latest) return std::nullopt;
   tokens_ = left;
   return turn;
+}
+
+void Pacer::sent(Nanos now) {
+  if (!pacing_) return;
+  refill(seconds(now));
+  tokens_ = std::max(tokens_ - 1, std::min(tokens_, -kDebtMax * rate_));
 }
 
 void Pacer::answered(bool throttled, Nanos when) {
@@ -72,7 +80,8 @@ void Pacer::refill(double now) {
 
 void Pacer::set_rate(double rate, double now) {
   refill(now);
-  rate_ = std::max(rate, kRateMin);
+  const double before = std::exchange(rate_, std::max(rate, kRateMin));
+  if (tokens_ < 0 && before > 0) tokens_ *= rate_ / before;  // turns that were given keep their times
   capacity_ = std::max(rate, 1.0);
   tokens_ = std::min(tokens_, capacity_);
 }

@@ -31,6 +31,8 @@ class Pacer {
   // When the next request may be sent, at the earliest; it counts as sent then. `now` before the first
   // refusal. None: not before `latest`, and nothing is counted.
   std::optional<Nanos> reserve(Nanos now, Nanos latest = Nanos::max());
+  // One that is sent whatever the pace says. Others wait for it, but never long for many of them.
+  void sent(Nanos now);
   void answered(bool throttled, Nanos now);
 
   bool pacing() const { return pacing_; }  // the service has refused something for its rate

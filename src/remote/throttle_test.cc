@@ -30,6 +30,28 @@ TEST(Pacer, holds_nothing_back_from_a_service_that_refuses_nothing) {
   EXPECT_FALSE(pacer.pacing());
 }
 
+TEST(Pacer, what_is_sent_whatever_the_pace_says_keeps_others_waiting_for_seconds_only) {
+  Pacer pacer;
+  Nanos now = std::chrono::hours(1);
+  for (const Nanos end = now + std::chrono::minutes(1); now < end; now += std::chrono::milliseconds(10)) {
+    pacer.sent(now);
+    pacer.answered(true, now);
+  }
+  const auto turn = pacer.reserve(now, now + std::chrono::seconds(10));
+  ASSERT_TRUE(turn) << "the service has recovered";
+  EXPECT_LE(*turn - now, std::chrono::seconds(5));
+}
+
+TEST(Pacer, a_turn_that_was_given_delays_the_next_ones_for_no_longer_when_the_rate_falls) {
+  Pacer pacer;
+  Nanos now = std::chrono::hours(1);
+  for (int i = 0; i < 500; ++i) pacer.answered(i == 499, now += std::chrono::milliseconds(10));
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(pacer.reserve(now));
+  const Nanos before = *pacer.reserve(now);
+  pacer.answered(true, now += std::chrono::milliseconds(1));
+  EXPECT_LE(*pacer.reserve(now) - before, std::chrono::milliseconds(100));
+}
+
 // Refuses what goes beyond `rate` in the last second.
 class Limited {
  public:
