@@ -539,7 +539,10 @@ def main() -> int:
         channel.send(error.frame)
         return 2
     channel.send(ready_frame())
-    serve(channel)
+    try:
+        serve(channel)
+    except (BrokenPipeError, ConnectionResetError):  # the channel's: a handler's own is caught below it
+        end_now()
     return 0
 
 

@@ -48,6 +48,11 @@ net::Task<remote::Answer<void>> send_back(Operator& here, const DeadQueue& queue
   const auto url = co_await here.sqs().queue_url(queue.source);
   if (!url) co_return std::unexpected(url.error());
   if (auto forgot = co_await forget_ending(here, letter.attribute("headrace-job")); !forgot) co_return forgot;
+  // Its arguments are kept for as long as its new message can be.
+  if (const auto call = task::parse_envelope(letter.body); call && call->body) {
+    const auto touched = co_await here.s3().touch(here.bucket(), call->body->key);
+    if (!touched && touched.error().kind != remote::FaultKind::kMissing) co_return touched;
+  }
   auto message = revived(letter);
   const auto sent = co_await here.sqs().send({.queue_url = *url,
                                               .body = std::move(message.body),

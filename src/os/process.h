@@ -42,6 +42,7 @@ class Processes {
   virtual std::optional<Ended> reap() = 0;
   // The pids whose parent is this process, in ascending order.
   virtual std::vector<int> children() = 0;
+  virtual std::vector<int> everyone() = 0;  // the pids that can be seen, in ascending order
 };
 
 }  // namespace hr::os

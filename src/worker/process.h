@@ -9,6 +9,7 @@
 #include "os/process.h"
 #include "worker/action.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -57,5 +58,9 @@ class ChildProcess {
 // Those that left the group of a child and lost their own parent are children of this program then. Ends the
 // ones whose child does not live any more.
 void kill_strays(os::Processes& processes, const std::function<bool(ChildId)>& lives);
+
+// The same for what children of the same pool (HEADRACE_STATE, HEADRACE_POOL) have left behind when their
+// worker was killed, whoever is its parent now: of this user, in this pid namespace. How many there were.
+std::size_t kill_orphans(os::Processes& processes, const ChildSetup& setup);
 
 }  // namespace hr::worker

@@ -55,7 +55,12 @@ Worker::Worker(WorkerSetup setup, WorkerHooks hooks, System system)
       sqs_(services_),
       s3_(services_),
       pool_(setup_.pool, system.entropy),
-      caretaker_({.runtime = runtime_, .sqs = sqs_, .s3 = s3_, .clock = system.clock, .log = system.log},
+      caretaker_({.runtime = runtime_,
+                  .sqs = sqs_,
+                  .s3 = s3_,
+                  .services = services_,
+                  .entropy = system.entropy,
+                  .log = system.log},
                  task::system_bucket(setup_.app),
                  fmt::format("{}:{}:{}", setup_.pool.host, setup_.pool.name, ::getpid()), setup_.results_kept,
                  {.paused =
@@ -75,6 +80,11 @@ Worker::~Worker() = default;
 
 Status Worker::start() {
   HR_TRY(os::adopt_orphans());
+  if (const std::size_t left = kill_orphans(processes_, setup_.child); left > 0) {
+    act(Say{Severity::kWarning,
+            "orphans_ended",
+            {{"pool", setup_.pool.name}, {"processes", std::to_string(left)}}});
+  }
   const std::string path = setup_.predecessor != 0 ? setup_.control + ".next" : setup_.control;
   return server_.listen(net::UnixAddress{path, 0660});
 }

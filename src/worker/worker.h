@@ -71,7 +71,8 @@ class Worker final : public net::Handler {
  private:
   struct Running;
 
-  Instant now() const { return {clock_.wall(), clock_.boottime()}; }
+  // Hosts agree about times as far as they agree with the services.
+  Instant now() const { return {services_.now(), clock_.boottime()}; }
   void carry_out();  // whatever the pool has to say
   void arm();
 

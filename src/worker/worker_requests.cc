@@ -197,6 +197,7 @@ net::Task<void> Worker::prepare(Ready ready) {
 net::Task<void> Worker::prove_conditions() {
   const auto honoured = co_await honours_conditions(s3_, task::system_bucket(setup_.app));
   conditional_writes_ = honoured.value_or(false);
+  caretaker_.trust_conditions(conditional_writes_);
   if (conditional_writes_) co_return;
   act(Say{Severity::kWarning,
           "conditional_writes_missing",

@@ -68,6 +68,9 @@ class FaultProxy:
     upstream: tuple[str, int]
     decide: Callable[[Request], Fault] = field(default=lambda request: Pass())
     dropped: Callable[[Request, bytes], None] = field(default=lambda request, answer: None)  # in a thread
+    # What the service gets in place of a request's head, and the client in place of its answer.
+    rewrite: Callable[[Request, bytes], bytes] = field(default=lambda request, head: head)
+    alter: Callable[[Request, bytes], bytes] = field(default=lambda request, answer: answer)
     tls: ssl.SSLContext | None = None
     requests: list[str] = field(default_factory=list)  # their actions
     faults: int = 0
@@ -168,13 +171,13 @@ class FaultProxy:
         """The service's whole answer, on a connection of its own."""
         reader, writer = await asyncio.open_connection(*self.upstream)
         try:
-            lines = [line for line in head.rstrip(b"\r\n").split(b"\r\n")]
+            lines = [line for line in self.rewrite(request, head).rstrip(b"\r\n").split(b"\r\n")]
             lines = [
                 line for line in lines if not line.lower().startswith((b"connection:", b"content-length:"))
             ]
             lines += [b"connection: close", b"content-length: %d" % len(request.body)]
             writer.write(b"\r\n".join(lines) + b"\r\n\r\n" + request.body)
             await writer.drain()
-            return await reader.read()
+            return self.alter(request, await reader.read())
         finally:
             writer.close()

@@ -138,7 +138,7 @@ std::unexpected<Error> spawn_error(const Spawn& what, const Failure& failure) {
 
 // The parent of process `pid`, from /proc/PID/stat: "pid (name) state ppid ...", where a name may hold
 // anything.
-int parent_of_process(const char* pid) {
+int parent_of_process(int pid) {
   const std::string path = fmt::format("/proc/{}/stat", pid);
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::array<char, 512> text{};
@@ -196,6 +196,12 @@ class LinuxProcesses final : public Processes {
   }
 
   std::vector<int> children() override {
+    std::vector<int> out = everyone();
+    std::erase_if(out, [](int pid) { return parent_of_process(pid) != ::getpid(); });
+    return out;
+  }
+
+  std::vector<int> everyone() override {
     std::vector<int> out;
     DIR* proc = ::opendir("/proc");
     if (proc == nullptr) return out;
@@ -203,8 +209,7 @@ class LinuxProcesses final : public Processes {
       int pid = 0;
       const std::string_view name = entry->d_name;
       const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-      if (error != std::errc() || end != name.data() + name.size()) continue;
-      if (parent_of_process(entry->d_name) == ::getpid()) out.push_back(pid);
+      if (error == std::errc() && end == name.data() + name.size()) out.push_back(pid);
     }
     ::closedir(proc);
     std::ranges::sort(out);
