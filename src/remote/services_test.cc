@@ -8,6 +8,7 @@
 #include "remote/s3.h"
 #include "remote/sqs.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -167,15 +168,19 @@ TEST_F(Calls, a_queue_over_its_limit_is_told_of_and_tried_again_later) {
 }
 
 TEST_F(Calls, a_fifo_queue_that_only_seems_empty_is_looked_at) {
-  script_.next = {{},
-                  {},
-                  {},
-                  {200, R"({"Attributes":{"ApproximateNumberOfMessages":"5",)"
-                        R"("ApproximateNumberOfMessagesNotVisible":"20000"}})"}};
-  for (int i = 0; i < 4; ++i)
-    EXPECT_TRUE(run(sqs_->receive({.queue_url = "http://h/1/q.fifo", .wait_s = 0})));
-  EXPECT_EQ(std::ranges::count(lines_.events, "queue_over_limit"), 1);
-  EXPECT_EQ(services_->counts().sqs, 5U) << "the counts are asked for once";
+  for (const int in_flight : {119'999, 120'000}) {
+    script_.next = {{},
+                    {},
+                    {},
+                    {200, fmt::format(R"({{"Attributes":{{"ApproximateNumberOfMessages":"5",)"
+                                      R"("ApproximateNumberOfMessagesNotVisible":"{}"}}}})",
+                                      in_flight)}};
+    const std::string url = fmt::format("http://h/1/q{}.fifo", in_flight);
+    for (int i = 0; i < 4; ++i) EXPECT_TRUE(run(sqs_->receive({.queue_url = url, .wait_s = 0})));
+    const bool full = in_flight == 120'000;
+    EXPECT_EQ(std::ranges::count(lines_.events, "queue_over_limit"), full ? 1 : 0);
+    EXPECT_EQ(services_->counts().sqs, full ? 10U : 5U) << "the counts are asked for once";
+  }
 }
 
 TEST(InFlightWatch, looks_at_fifo_queues_that_stay_empty_and_once_a_minute) {
