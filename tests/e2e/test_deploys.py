@@ -43,7 +43,13 @@ def test_reloads_under_load_lose_repeat_and_delay_nothing(
         cwd=place.folder,
         env=place.environment() | {"HEADRACE_CONFIG": str(place.folder / "headrace.toml")},
     )
+
+    def has_run(version: int) -> bool:
+        runs = place.folder / "runs"
+        return runs.exists() and any(line.split()[1] == str(version) for line in runs.read_text().splitlines())
+
     for version in (1, 2, 3):
+        until(lambda: has_run(version - 1))  # the sender may still be starting
         place.write(SOURCE.format(version=version), "processes = 2")
         reloaded = place.headrace("reload", "--json")
         assert reloaded.returncode == 0, reloaded.stderr + worker.text()
