@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from headrace import _native, _settings
 from headrace._context import request_id, usable_request_id
-from headrace._errors import Conflict, NotFound, ServiceError
+from headrace._errors import Conflict, NotFound, ServiceError, Unavailable
 
 DEFAULT_TIMEOUT = 30.0  # seconds, of one call with its repetitions
 ATTEMPTS_MAX = 4
@@ -141,7 +141,13 @@ class Services:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             left = max(0.001, round(deadline - time.monotonic(), 3))
             client = self._sqs if service == "sqs" else self._s3
-            status, fields, data = client.request(service, method, path, query, traced, body, left)
+            try:
+                status, fields, data = client.request(service, method, path, query, traced, body, left)
+            except Unavailable:
+                # Once more: a store that is not ours may break off what it reads while it is written.
+                if method not in ("GET", "HEAD") or attempt > 1:
+                    raise
+                continue
             if abs(client.skew - self._skew) > SKEW_TOLD:
                 self._tell_skew(client.skew)
             answer = Answer(status, dict(fields), data)

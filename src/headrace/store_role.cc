@@ -300,7 +300,7 @@ void StoreRole::serve_clients() {
                          .region = config_.region,
                          .domain = config_.domain,
                          .damage = &scrub_->damage(),
-                         .damaged = [this](object::Damage found) { scrub_->report(std::move(found)); },
+                         .damaged = [this](const object::Damage& found) { scrub_->report(found); },
                          .diary = diary_,
                          .limits = {.body_bytes_max = config_.object_bytes_max}});
   serve_operators(trusted.uids);
