@@ -289,20 +289,19 @@ void StoreRole::serve_clients() {
                                    .diary = diary_,
                                    .load = [this] { return load(); },
                                    .limits = {.bytes_per_second = config_.scrub_rate}});
-  s3_.emplace(
-      s3::S3Front::Parts{.store = *store_,
-                         .index = *recovered_.index,
-                         .blobs = *recovered_.blobs,
-                         .runtime = *runtime_,
-                         .keys = secrets_->keys,
-                         .trusted = trusted,
-                         .clock = *clock_,
-                         .region = config_.region,
-                         .domain = config_.domain,
-                         .damage = &scrub_->damage(),
-                         .damaged = [this](const object::Damage& found) { scrub_->report(found); },
-                         .diary = diary_,
-                         .limits = {.body_bytes_max = config_.object_bytes_max}});
+  s3_.emplace(s3::S3Front::Parts{.store = *store_,
+                                 .index = *recovered_.index,
+                                 .blobs = *recovered_.blobs,
+                                 .runtime = *runtime_,
+                                 .keys = secrets_->keys,
+                                 .trusted = trusted,
+                                 .clock = *clock_,
+                                 .region = config_.region,
+                                 .domain = config_.domain,
+                                 .damage = &scrub_->damage(),
+                                 .damaged = [this](const object::Damage& found) { scrub_->report(found); },
+                                 .diary = diary_,
+                                 .limits = {.body_bytes_max = config_.object_bytes_max}});
   serve_operators(trusted.uids);
   net::ServerLimits limits;
   limits.connections_max = config_.connections_max;
