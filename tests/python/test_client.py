@@ -433,9 +433,15 @@ def test_a_silent_store_times_out(package: Any) -> None:
 
 def test_an_answer_cut_short_is_unavailable(package: Any, answering: Callable[..., str]) -> None:
     for answer in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", b"not HTTP\r\n\r\n"):
-        use(package, answering(answer))
+        use(package, answering(answer, answer))
         with pytest.raises(package.Unavailable, match="broke off GET /b/k"):
             package.Bucket("b").get("k")
+
+
+def test_a_read_that_was_broken_off_is_asked_once_more(package: Any, answering: Callable[..., str]) -> None:
+    too_long = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nok"
+    use(package, answering(too_long, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+    assert package.Bucket("b").get("k") == b"ok"
 
 
 def test_a_kept_connection_that_ended_is_replaced(package: Any, answering: Callable[..., str]) -> None:
